@@ -1,0 +1,109 @@
+# How a target of ours is made: sockmesh_library, sockmesh_program, sockmesh_test, sockmesh_fuzz, bpf_object.
+include_guard()
+
+# Warnings and sanitizers, for our own targets only: linked PRIVATE, so nothing leaks to whoever links us.
+add_library(sockmesh_options INTERFACE)
+target_compile_options(sockmesh_options INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+  -fno-omit-frame-pointer)
+if(SOCKMESH_SANITIZE)
+  target_compile_options(sockmesh_options INTERFACE -fsanitize=${SOCKMESH_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(sockmesh_options INTERFACE -fsanitize=${SOCKMESH_SANITIZE})
+endif()
+
+# A library sees only the headers of the libraries it links. Headers are named by their folder
+# ("model/snapshot.h"), so each library gets an include root of its own that holds nothing but a link to its
+# folder: a wrong include does not compile.
+function(sockmesh_include_root target name dir)
+  set(root ${CMAKE_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${root})
+  if(NOT EXISTS ${root}/${name})
+    file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
+  endif()
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "INTERFACE_LIBRARY")
+    target_include_directories(${target} INTERFACE ${root})
+  else()
+    target_include_directories(${target} PUBLIC ${root})
+  endif()
+endfunction()
+
+# sockmesh_library(NAME SOURCES a.cc ... LINKS public... PRIVATE_LINKS private...)
+# Target sockmesh_NAME, alias sockmesh::NAME. Header-only when SOURCES is empty is not supported on purpose.
+function(sockmesh_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(sockmesh_${name} STATIC ${ARG_SOURCES})
+  add_library(sockmesh::${name} ALIAS sockmesh_${name})
+  sockmesh_include_root(sockmesh_${name} ${name} ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(sockmesh_${name} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS} sockmesh_options)
+endfunction()
+
+# sockmesh_program(NAME SOURCES ... LINKS ...): an executable; all programs end in build/bin.
+function(sockmesh_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} sockmesh_options)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
+# sockmesh_test(NAME LABEL unit|golden|kernel|netns [TIMEOUT s] SOURCES ... LINKS ...)
+# One Catch2 binary, one ctest entry a test case. Exit status 77 from main means "this machine can't": skipped.
+function(sockmesh_test name)
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} Catch2::Catch2WithMain sockmesh_options)
+  # -Wparentheses and friends: Catch2's assertion macros under clang.
+  set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+  if(ARG_SERIAL)
+    list(APPEND properties RUN_SERIAL TRUE)
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${ARG_LABEL}/${name}: " DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+endfunction()
+
+# sockmesh_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, and in every build a test that runs its corpus
+# (tests/fuzz/corpus/NAME) through the same function, so that a fixed crash stays fixed without clang.
+function(sockmesh_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  add_executable(fuzz_corpus_${name} ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus_main.cc)
+  target_link_libraries(fuzz_corpus_${name} PRIVATE ${ARG_LINKS} sockmesh_options)
+  add_test(NAME "fuzz-corpus/${name}" COMMAND fuzz_corpus_${name} ${corpus})
+  set_tests_properties("fuzz-corpus/${name}" PROPERTIES LABELS unit TIMEOUT 120)
+  if(SOCKMESH_FUZZ)
+    add_executable(fuzz_${name} ${ARG_SOURCES})
+    target_link_libraries(fuzz_${name} PRIVATE ${ARG_LINKS} sockmesh_options)
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
+
+# bpf_object(NAME): NAME.bpf.c -> NAME.bpf.o -> NAME.skel.h, as INTERFACE target NAME_skel.
+# Header dependencies come from clang's depfile, so that editing bpf/intf rebuilds objects, skeletons and tests.
+find_program(BPF_CLANG NAMES clang clang-14 REQUIRED)
+find_program(BPF_STRIP NAMES llvm-strip llvm-strip-14 REQUIRED)
+find_program(BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
+function(bpf_object name)
+  set(source ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(skeleton_dir ${CMAKE_CURRENT_BINARY_DIR}/skeletons)
+  set(skeleton ${skeleton_dir}/${name}.skel.h)
+  file(MAKE_DIRECTORY ${skeleton_dir})
+  # -g is not for debugging: BTF, and so CO-RE and typed maps, are made from it. DWARF is stripped afterwards.
+  add_custom_command(OUTPUT ${object}
+    COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
+            -D__TARGET_ARCH_x86 -I${CMAKE_CURRENT_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/bpf
+            -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
+            -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
+    COMMAND ${BPF_STRIP} -g ${object}
+    DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "BPF ${name}")
+  add_custom_command(OUTPUT ${skeleton}
+    COMMAND ${BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
+    DEPENDS ${object} VERBATIM COMMENT "BPF skeleton ${name}")
+  add_custom_target(${name}_skel_file DEPENDS ${skeleton})
+  add_library(${name}_skel INTERFACE)
+  add_dependencies(${name}_skel ${name}_skel_file)
+  target_include_directories(${name}_skel SYSTEM INTERFACE ${skeleton_dir})
+endfunction()
