@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/flags.h"
 #include "model/snapshot.h"
@@ -14,7 +15,8 @@ namespace sockmesh::model {
 // What the first bytes said, once they were peeked.
 struct TlsHello {
   bool is_tls = false;
-  std::string server_name;  // lower case, "" when absent
+  std::string server_name;                         // lower case, "" when absent
+  std::vector<std::string> application_protocols;  // ALPN, in the client's order
 };
 
 struct ConnectionInfo {

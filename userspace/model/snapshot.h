@@ -17,6 +17,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "model/chain_index.h"
 #include "model/origin.h"
 
 namespace sockmesh::model {
@@ -161,6 +162,7 @@ struct FilterChainMatch {  // empty members match everything
   std::vector<Prefix> prefix_ranges;      // destination address
   std::vector<std::string> server_names;  // SNI, lower case; "*.example.com" matches by suffix
   TransportProtocol transport = TransportProtocol::kAny;
+  std::vector<std::string> application_protocols;  // ALPN, any of
   bool match_all() const;
 };
 
@@ -191,6 +193,8 @@ struct Listener {
   std::string protocol;  // as declared, for people: "TCP", "HTTP", "TLS", "auto"
   OriginPtr origin;
   std::vector<Loser> losers;
+  // Whatever the connection: the only chain, or the default one.
+  bool single_answer() const;
 };
 using ListenerPtr = std::shared_ptr<const Listener>;
 
@@ -241,6 +245,9 @@ struct Snapshot {
   std::unordered_map<SocketAddress, const Listener*> by_address;  // not bound ones, outbound
   const Listener* virtual_outbound = nullptr;
   const Listener* virtual_inbound = nullptr;
+  // Of the listeners with a choice of chains, bound ones too.
+  std::unordered_map<const Listener*, std::shared_ptr<const ChainIndex>> chain_indexes;
+  std::optional<FilterChain> egress_refused;  // where the egress lists send what they refuse
   void index();
 
   const Cluster* find_cluster(const std::string& name) const;
