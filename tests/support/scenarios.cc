@@ -1,0 +1,122 @@
+#include "test_support/scenarios.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "test_support/pattern.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr std::array<std::pair<Scenario, std::string_view>, 11> kNames{{
+    {Scenario::echo, "echo"},
+    {Scenario::upload, "upload"},
+    {Scenario::download, "download"},
+    {Scenario::duplex, "duplex"},
+    {Scenario::server_first, "server-first"},
+    {Scenario::server_half_close, "server-half-close"},
+    {Scenario::fin_first, "fin-first"},
+    {Scenario::client_reset, "client-reset"},
+    {Scenario::server_reset, "server-reset"},
+    {Scenario::slow_reader, "slow-reader"},
+    {Scenario::tiny_writes, "tiny-writes"},
+}};
+
+}  // namespace
+
+const std::vector<Scenario>& all_scenarios() {
+  static const std::vector<Scenario> all = [] {
+    std::vector<Scenario> list;
+    for (const auto& [scenario, name] : kNames) list.push_back(scenario);
+    return list;
+  }();
+  return all;
+}
+
+std::string_view to_string(Scenario scenario) {
+  const auto found =
+      std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) { return entry.first == scenario; });
+  return found->second;
+}
+
+std::optional<Scenario> scenario_of(std::string_view name) {
+  for (const auto& [scenario, known] : kNames) {
+    if (known == name) return scenario;
+  }
+  return std::nullopt;
+}
+
+FlowPlan plan_flow(Scenario scenario, uint64_t flow, uint64_t bytes) {
+  bytes = std::max(bytes, kHeaderBytes);
+  FlowPlan plan;
+  plan.client.id = mix(2 * flow);
+  plan.server.id = mix(2 * flow + 1);
+  plan.server.peer_id = plan.client.id;
+  plan.client.peer_id = plan.server.id;
+  plan.client.send_bytes = bytes;
+  plan.server.send_bytes = kHeaderBytes;
+
+  const auto echo = [&] {
+    plan.server.echo = true;
+    plan.client.peer_id = plan.client.id;
+  };
+  const auto receipt = [&] {
+    plan.server.receipt = true;
+    plan.client.wants_receipt = true;
+  };
+  switch (scenario) {
+    case Scenario::echo:
+      echo();
+      break;
+    case Scenario::upload:
+      receipt();
+      break;
+    case Scenario::download:
+      plan.client.send_bytes = kHeaderBytes;
+      plan.server.send_bytes = bytes;
+      receipt();
+      break;
+    case Scenario::duplex:
+      plan.server.send_bytes = bytes;
+      break;
+    case Scenario::server_first:
+      plan.client.wait_first = true;
+      plan.client.peer_id.reset();  // a greeting server does not know the flow's number
+      receipt();
+      break;
+    case Scenario::server_half_close:
+      plan.client.wait_eof = true;
+      plan.server.send_bytes = bytes;
+      break;
+    case Scenario::fin_first:
+      plan.client.send_bytes = 0;
+      plan.server.send_bytes = 0;
+      break;
+    case Scenario::client_reset:
+      echo();
+      plan.client.end = EndPlan::End::reset;
+      plan.client.end_after = kHeaderBytes;  // the server has learnt what it is in for
+      plan.server.peer_resets = true;
+      break;
+    case Scenario::server_reset:
+      plan.client.send_bytes = kHeaderBytes;
+      plan.client.hold_at = kHeaderBytes;
+      plan.client.peer_resets = true;
+      plan.server.send_bytes = bytes;
+      plan.server.end = EndPlan::End::reset;
+      break;
+    case Scenario::slow_reader:
+      receipt();
+      plan.server.read_pause_ms = 2;
+      break;
+    case Scenario::tiny_writes:
+      echo();
+      plan.client.write_chunk = 1;
+      plan.server.write_chunk = 1;
+      break;
+  }
+  return plan;
+}
+
+}  // namespace sockmesh::test
