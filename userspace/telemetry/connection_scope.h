@@ -32,12 +32,12 @@ class ConnectionScope {
   void opened();
 
  private:
+  void report_bytes();  // what moved since the last report, into the series
   WorkerTelemetry& worker_;
   ConnectionRecord record_;
   std::function<void(ConnectionRecord&)> refresh_;
-  struct Series;  // the metric series this connection counts in, once opened
-  Series* series_ = nullptr;
-  uint64_t reported_received_ = 0, reported_sent_ = 0;
+  struct Series;  // the counters this connection counts in, frozen by opened()
+  std::unique_ptr<Series> series_;
   friend class WorkerTelemetry;
 };
 
