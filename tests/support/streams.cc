@@ -219,6 +219,7 @@ std::span<const std::byte> StreamEnd::next_output() {
   }
   const uint64_t offset = report_.sent;
   uint64_t length = std::min<uint64_t>({plan_.write_chunk, planned() - offset, plan_.hold_at - offset});
+  if (length == 0) return {};
   out_.resize(length);
   if (offset < kHeaderBytes && plan_.send_bytes > 0) {
     const Header header{kMagic,
