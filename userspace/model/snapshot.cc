@@ -92,4 +92,9 @@ const Cluster* Snapshot::find_cluster(const std::string& name) const {
   return it == clusters.end() ? nullptr : it->second.get();
 }
 
+WorkloadPtr Snapshot::find_workload(const IpAddress& ip) const {
+  const auto it = workloads->find(ip);
+  return it == workloads->end() ? nullptr : it->second;
+}
+
 }  // namespace sockmesh::model

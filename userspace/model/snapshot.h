@@ -37,6 +37,7 @@ struct Workload {
       service_account;
 };
 using WorkloadPtr = std::shared_ptr<const Workload>;
+using WorkloadTable = std::unordered_map<IpAddress, WorkloadPtr>;
 
 struct Locality {
   std::string region, zone, subzone;
@@ -238,7 +239,8 @@ struct Snapshot {
 
   std::vector<ListenerPtr> listeners;                    // virtual ones included
   std::unordered_map<std::string, ClusterPtr> clusters;  // by name
-  std::unordered_map<IpAddress, WorkloadPtr> workloads;  // peers by address, for inbound metric labels
+  // Peers by address, for metric labels; shared by the snapshots between which no workload changed.
+  std::shared_ptr<const WorkloadTable> workloads = std::make_shared<const WorkloadTable>();
   std::vector<Finding> findings;
 
   // Lookup tables over `listeners`; built by index(), which the producer calls once before publishing.
@@ -251,6 +253,7 @@ struct Snapshot {
   void index();
 
   const Cluster* find_cluster(const std::string& name) const;
+  WorkloadPtr find_workload(const IpAddress& ip) const;  // null: not a known workload
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
