@@ -1,0 +1,20 @@
+// What the load generator's client tells its server in the first bytes of a connection. One machine, native
+// byte order. Plain data.
+#pragma once
+
+#include <cstdint>
+
+namespace sockmesh::bench {
+
+enum class Kind : uint32_t {
+  exchange,  // each `size` bytes that come in are answered by as many
+  bulk,      // everything is read and counted; after the FIN the count goes back (8 bytes)
+};
+
+struct Greeting {
+  Kind kind;
+  uint32_t size;  // bytes
+};
+static_assert(sizeof(Greeting) == 8);
+
+}  // namespace sockmesh::bench

@@ -1,0 +1,55 @@
+#include "sockets.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace sockmesh::bench {
+
+void die(const std::string& what) {
+  std::perror(("sm-bench: " + what).c_str());
+  std::exit(1);
+}
+
+Fd listen_on(const SocketAddress& address) {
+  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_storage storage{};
+  const socklen_t length = address.to_sockaddr(storage);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
+    die("bind " + address.to_string());
+  if (listen(fd.get(), 1024) != 0) die("listen " + address.to_string());
+  return fd;
+}
+
+Fd connect_to(const SocketAddress& address) {
+  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage storage{};
+  const socklen_t length = address.to_sockaddr(storage);
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
+    die("connect " + address.to_string());
+  }
+  const int on = 1;
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+void send_all(int fd, const void* data, size_t length) {
+  const char* at = static_cast<const char*>(data);
+  while (length > 0) {
+    const ssize_t put = send(fd, at, length, MSG_NOSIGNAL);
+    if (put <= 0) die("send");
+    at += put;
+    length -= static_cast<size_t>(put);
+  }
+}
+
+void read_all(int fd, void* data, size_t length) {
+  const ssize_t got = recv(fd, data, length, MSG_WAITALL);
+  if (got != static_cast<ssize_t>(length)) die("recv: connection ended early");
+}
+
+}  // namespace sockmesh::bench
