@@ -1,0 +1,40 @@
+// Metrics as Prometheus reads them: Istio's four TCP metrics with all their labels, the cluster and listener
+// counters under Envoy's names, and ours (sockmesh_*), in text format 0.0.4. Pure, any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "telemetry/counters.h"
+
+namespace sockmesh::telemetry {
+
+// Totals of one lane over all workers, as plain values (telemetry does not know the data path).
+struct LaneTotals {
+  std::string lane;        // "epoll", "io_uring", "sk_skb", "sk_msg"
+  bool available = false;  // passed its self-test and is not switched off
+  uint64_t flows_total = 0, flows_active = 0;
+  uint64_t bytes_total = 0;  // both directions, of ended flows
+};
+
+// What is counted once a process.
+struct AgentTotals {
+  std::string version;  // of the agent, for istio_build
+  std::string config_version;
+  uint64_t config_generation = 0;
+  uint64_t workers = 0;
+  uint64_t connections_active = 0;
+  uint64_t splice_refused = 0;   // flows that stayed in lane 0 because insertion failed or came too late
+  uint64_t watchdog_resets = 0;  // flows reset by the safety net of lane 1
+  uint64_t access_log_lines = 0, access_log_dropped = 0;
+  uint64_t findings = 0;         // of the snapshot in force
+  uint64_t config_rejected = 0;  // loads that left the last good configuration in force
+  double uptime_seconds = 0;
+  bool draining = false;
+  std::vector<LaneTotals> lanes;
+};
+
+std::string prometheus_text(const CounterTotals& counters, const AgentTotals& agent);
+
+}  // namespace sockmesh::telemetry
