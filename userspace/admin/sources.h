@@ -1,0 +1,107 @@
+// Sources: all that the admin server knows of the agent, as functions that its owner fills in, and the plain
+// values that they give. Every function may be called from any admin thread, at any time between
+// AdminServer::start() and stop(); it may wait for the workers, but never makes a worker wait. A function
+// left empty means "this agent has no such thing": its path answers 501, its fields stay out.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/snapshot.h"
+#include "telemetry/connection_record.h"
+
+namespace sockmesh::admin {
+
+struct Readiness {
+  bool ready = false;
+  std::string text;  // the reason when not ready: "config not received from folder /etc/sockmesh"
+};
+
+// Copies of open connections, refreshed, in any order.
+struct FlowListing {
+  std::vector<telemetry::ConnectionRecord> flows;
+  uint64_t total = 0;  // open connections; more than flows.size() when the listing was cut
+};
+
+// One lane, and what the start-up self-test said of it.
+struct LaneStatus {
+  std::string lane;        // "epoll", "io_uring", "sk_skb", "sk_msg"
+  bool available = false;  // can be used: the self-test passed
+  bool enabled = false;    // is used: mode and run-time switch allow it
+  std::string verdict;     // "passed: 8 of 8 checks", "failed: check 4 (half-close): ...", "not asked for
+                           // (--data-path epoll)"
+  uint64_t flows_active = 0, flows_total = 0;
+};
+
+struct WorkerStatus {
+  uint32_t index = 0;
+  std::string backend;  // "io_uring", "epoll"
+  uint64_t connections_active = 0, connections_total = 0;
+};
+
+// Where configuration comes from and how the last load went.
+struct ConfigStatus {
+  std::string source;      // "folder", "kubernetes", "xds"
+  std::string location;    // the folder, API server or istiod
+  WallTime loaded{};       // of the snapshot in force
+  uint64_t rejected = 0;   // loads that left the last good configuration in force
+  std::string last_error;  // of the last load, "" when it was good
+};
+
+struct AgentStatus {
+  std::string version;  // of the program
+  pid_t pid = 0;
+  WallTime started{};
+  std::string role;  // "sidecar", "gateway", "node"
+  std::string pod, ns, node;
+  std::string interception;     // "REDIRECT", "TPROXY", "NONE"
+  std::string data_path;        // the mode asked for: "auto", "sockmap", "io_uring", "epoll"
+  bool splice_enabled = false;  // the run-time switch
+  bool draining = false;
+  ConfigStatus config;
+  std::vector<LaneStatus> lanes;
+  std::vector<WorkerStatus> workers;
+};
+
+// What the running agent found out about an endpoint, which the snapshot cannot say.
+struct EndpointState {
+  std::string cluster;
+  std::string address;   // as model::to_string(EndpointAddress); of DNS clusters the resolved ones
+  bool ejected = false;  // by outlier detection
+  uint64_t connections_active = 0, connections_total = 0, connect_failures = 0;
+};
+
+struct Logger {
+  std::string name, level;  // "trace", "debug", "info", "warning", "error", "critical", "off"
+};
+
+struct DrainRequest {
+  bool inbound_only = false;
+};
+
+struct Sources {
+  // --- read ---
+  std::function<model::SnapshotPtr()> snapshot;  // null pointer: none received yet
+  std::function<AgentStatus()> status;
+  std::function<Readiness()> readiness;
+  std::function<FlowListing()> flows;  // asks every worker; bounded in time by the owner
+  std::function<std::vector<EndpointState>()> endpoint_states;
+  std::function<std::string()> metrics;  // Prometheus text (telemetry::prometheus_text)
+  std::function<std::vector<Logger>()> loggers;
+
+  // --- change ---
+  std::function<Result<void>(const std::string& logger, const std::string& level)>
+      set_log_level;                                // logger "" is all of them
+  std::function<Result<void>(bool on)> set_splice;  // false: new and open flows stay in, or go to, lane 0
+  std::function<Result<void>(const DrainRequest&)> drain;  // starts; does not wait for the end
+  std::function<void()> quit;                              // asks the agent to end, as SIGTERM does
+};
+
+}  // namespace sockmesh::admin
