@@ -1,7 +1,9 @@
 // Reads manifests (the YAML that `kubectl apply` takes: many documents, `List`s, JSON too) into Resources. A
 // field that cannot be read yields a problem with file:line and leaves the rest of the object, and every
-// other object, in force where that is safe; otherwise the object is left out. Unknown kinds and fields are
-// not errors. Bounds: depth 64, file 64 MiB. Pure on text, any thread.
+// other object, in force where that is safe; where using the rest would send traffic wrongly (a selector that
+// lost a term, an address that would become a wildcard) the object is left out and the problem says so.
+// Unknown kinds and fields are not errors. Bounds: those of yaml.h, and 1000 problems a list. Pure on text,
+// any thread.
 #pragma once
 
 #include <string>
@@ -19,12 +21,12 @@ struct ReadProblem {
   std::string field;   // "spec.tcp[0].route[1].weight"
   std::string text;    // quotes the bad value, says what was expected
   bool object_dropped = false;
-  std::string to_string()
-      const;  // "routes.yaml:12: VirtualService default/echo: spec...: '...': expected ..."
+  // "routes.yaml:12: VirtualService default/echo: spec...: '...': expected ... (object left out)"
+  std::string to_string() const;
 };
 
-// Appends to `resources` and `problems`. Returns false when the text is not YAML at all (a problem says
-// where).
+// Appends to `resources` and `problems` (by line). Returns false when some document is not YAML (a problem
+// says where): which objects it held is not known; the other documents are read.
 bool read_manifest(std::string_view text, const std::string& file, Resources& resources,
                    std::vector<ReadProblem>& problems);
 
