@@ -1,0 +1,26 @@
+// Listening sockets: non-blocking, one per worker and address family, sharing the port with SO_REUSEPORT so
+// that the kernel spreads connections over the workers. Made by any thread, used by one.
+#pragma once
+
+#include "base/address.h"
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace sockmesh::interception {
+
+struct ListenOptions {
+  // IP_TRANSPARENT: accepts connections to any address that TPROXY hands over. Needs CAP_NET_ADMIN or
+  // CAP_NET_RAW while the socket is made.
+  bool transparent = false;
+  bool reuse_port = true;
+  // Connections the kernel completes before we accept them; it caps this at net.core.somaxconn.
+  int backlog = 4096;
+};
+
+// An IPv6 socket takes IPv6 only: the wildcard of each family is a socket of its own.
+Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options);
+
+// False where the kernel has no IPv6 at all; then only IPv4 sockets are made.
+bool ipv6_available();
+
+}  // namespace sockmesh::interception
