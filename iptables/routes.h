@@ -1,0 +1,28 @@
+// The address and the policy routes the rules rely on, by rtnetlink in the calling thread's network
+// namespace:
+//   ::6/128 on lo             the IPv6 twin of 127.0.0.6, which IPv4 has for free
+//   ip rule fwmark M lookup R TPROXY: packets with the proxy's mark are looked up in a table
+//   local default dev lo      ... that delivers them to this machine, whatever their address
+// Everything added carries a protocol number of ours, so that a clean-up removes what we added and not what
+// was there. On kernels before 5.18 addresses carry none; then ::6 stays, as it does with istio-init.
+#pragma once
+
+#include "iptables/rules.h"
+
+namespace sockmesh::iptables {
+
+inline constexpr uint8_t kRouteProtocol = 213;  // unassigned in /etc/iproute2/rt_protos
+
+// Adds what `plan` wants and is not there yet. Already there is success.
+Result<void> add_routes(const RoutePlan& plan);
+
+// Whether all that `plan` wants is there; the texts of what is missing, as ip(8) would say it.
+Result<std::vector<std::string>> missing_routes(const RoutePlan& plan);
+
+// Removes everything that carries our protocol number, of any plan.
+Result<void> remove_routes();
+
+// Whether anything carries our protocol number.
+Result<bool> have_routes();
+
+}  // namespace sockmesh::iptables

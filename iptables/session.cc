@@ -1,0 +1,155 @@
+#include "iptables/session.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "iptables/render_iptables.h"
+
+namespace sockmesh::iptables {
+
+namespace {
+
+// While a change spans several tables no connection may slip through between them. The comment is how the
+// guard knows its own rules again, so that a DROP of somebody else's is never taken away.
+constexpr std::string_view kGuardComment = "sockmesh-guard";
+constexpr std::string_view kGuardedChains[] = {"INPUT", "FORWARD", "OUTPUT"};
+
+std::string guard_document() {
+  std::string text = "*filter\n";
+  for (const std::string_view chain : kGuardedChains) {
+    for (const std::string_view protocol : {"tcp", "udp"}) {
+      text += fmt::format("-I {} 1 -p {} -m comment --comment {} -j DROP\n", chain, protocol, kGuardComment);
+    }
+  }
+  return text + "COMMIT\n";
+}
+
+std::string guard_removal(const SavedState& state) {
+  const SavedTable* filter = state.find("filter");
+  if (!filter) return {};
+  std::string text;
+  for (const SavedRule& rule : filter->rules) {
+    if (rule.body.find(kGuardComment) != std::string::npos)
+      text += fmt::format("-D {} {}\n", rule.chain, rule.body);
+  }
+  return text.empty() ? text : "*filter\n" + text + "COMMIT\n";
+}
+
+size_t tables_in(const std::string& document) {
+  return static_cast<size_t>(std::count(document.begin(), document.end(), '*'));
+}
+
+}  // namespace
+
+Result<Session> Session::open(const Launcher& launcher, const Options& options, const Wanted& wanted,
+                              bool may_write) {
+  Session session(launcher, wanted);
+  // Before the back ends are tried out, because trying may create an empty table.
+  session.memory_ = recall(launcher);
+  if (may_write && !session.memory_.written()) session.inventory_ = take_inventory(launcher);
+  for (const Family family : {Family::v4, Family::v6}) {
+    auto backend = Backend::choose(launcher, family, options.binary, may_write);
+    if (!backend && family == Family::v6 && !wanted.plan.ipv6) break;
+    if (!backend) return fail(std::move(backend).error());
+    SOCKMESH_TRY(saved, backend->save());
+    SavedState state = parse_save(saved);
+    session.sides_.push_back({*std::move(backend), std::move(saved), std::move(state)});
+  }
+  return session;
+}
+
+// IPv6 without IPv6 rules wants nothing there, so that leftovers are found.
+Plan Session::plan_for(const Side& side) const {
+  if (side.backend.family() == Family::v4 || wanted_->plan.ipv6) return wanted_->plan;
+  return {};
+}
+
+std::vector<Finding> Session::compare() const {
+  std::vector<Finding> found;
+  for (const Side& side : sides_) {
+    for (Finding& finding : iptables::compare(plan_for(side), running(side, side.state)))
+      found.push_back(std::move(finding));
+  }
+  return found;
+}
+
+bool Session::has_own_chains() const {
+  return std::any_of(sides_.begin(), sides_.end(),
+                     [](const Side& side) { return iptables::has_own_chains(side.state); });
+}
+
+std::string Session::backend_names() const {
+  std::vector<std::string> names;
+  for (const Side& side : sides_) names.push_back(side.backend.name());
+  return join(names, ", ");
+}
+
+Result<void> Session::rehearse() const {
+  for (const Side& side : sides_) {
+    SOCKMESH_CHECK(side.backend.rehearse(restore_document(plan_for(side), side.backend.family())));
+  }
+  return {};
+}
+
+Result<void> Session::apply() {
+  const SavedState none;
+  SOCKMESH_CHECK(
+      remember(*launcher_, memory_, inventory_, sides_[0].state, sides_.size() > 1 ? sides_[1].state : none));
+  for (const Side& side : sides_) {
+    SOCKMESH_CHECK(side.backend.apply(restore_document(plan_for(side), side.backend.family())));
+  }
+  return {};
+}
+
+Result<void> Session::rebuild(const std::vector<Finding>& findings) {
+  for (Side& side : sides_) {
+    const std::string document = rebuild_document(plan_for(side), running(side, side.state), findings);
+    const bool guarded = tables_in(document) > 1;
+    if (guarded) SOCKMESH_CHECK(set_guard(side));
+    const auto swapped = side.backend.apply(document);
+    if (guarded) SOCKMESH_CHECK(lift_guard(side));
+    SOCKMESH_CHECK(swapped);
+  }
+  return {};
+}
+
+Result<void> Session::set_guard(Side& side) const { return side.backend.apply(guard_document()); }
+
+Result<void> Session::lift_guard(const Side& side) const {
+  SOCKMESH_TRY(saved, side.backend.save());
+  return side.backend.apply(guard_removal(parse_save(saved)));
+}
+
+Result<void> Session::remove() {
+  for (const Side& side : sides_) {
+    // A guard is left behind only by a run that was killed.
+    SOCKMESH_CHECK(side.backend.apply(guard_removal(side.state)));
+    SOCKMESH_CHECK(side.backend.apply(removal_document(plan_for(side), running(side, side.state))));
+  }
+  forget(*launcher_, memory_);
+  return {};
+}
+
+Result<void> Session::undo() {
+  for (const Side& side : sides_) {
+    SOCKMESH_TRY(now_text, side.backend.save());
+    if (without_counters(now_text) == without_counters(side.saved)) continue;
+    const SavedState now = parse_save(now_text);
+    std::string before, added;
+    for (const SavedTable& table : now.tables) {
+      const SavedTable* old = side.state.find(table.name);
+      if (old && without_counters(old->text) != without_counters(table.text)) before += old->text;
+    }
+    SOCKMESH_CHECK(side.backend.replace(before));
+    // What is left of ours stands in tables that did not exist.
+    SOCKMESH_TRY(left, side.backend.save());
+    if (!iptables::has_own_chains(side.state)) {
+      const SavedState left_state = parse_save(left);
+      SOCKMESH_CHECK(side.backend.apply(removal_document(plan_for(side), running(side, left_state))));
+    }
+  }
+  if (!has_own_chains()) forget(*launcher_, memory_);
+  return {};
+}
+
+}  // namespace sockmesh::iptables

@@ -1,0 +1,139 @@
+#include "iptables/transaction.h"
+
+#include <algorithm>
+
+#include "iptables/routes.h"
+#include "iptables/session.h"
+
+namespace sockmesh::iptables {
+
+namespace {
+
+tl::unexpected<Failure> failure(Error error, int exit_code = kExitFailure) {
+  return tl::unexpected<Failure>(Failure{std::move(error), exit_code});
+}
+
+bool any_drift(const std::vector<Finding>& findings) {
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const Finding& finding) { return finding.is_drift(); });
+}
+
+class Transaction {
+ public:
+  Transaction(const Options& options, const Wanted& wanted, const Launcher& launcher, const Log& log)
+      : options_(options), wanted_(wanted), launcher_(launcher), log_(log) {}
+
+  OrFailure<Action> run() {
+    auto session = Session::open(launcher_, options_, wanted_, /*may_write=*/true);
+    if (!session) return failure(std::move(session).error());
+    log_("using " + session->backend_names());
+    if (options_.cleanup_only) return clean_up(*session);
+
+    const auto findings = session->compare();
+    const bool differs = any_drift(findings), present = session->has_own_chains();
+    for (const Finding& finding : findings) {
+      if (present) log_(to_string(finding));
+    }
+    if (!differs && !options_.force_apply) return keep();
+    if (!present) return change(*session, Action::applied, [&] { return session->apply(); });
+    if (options_.reconcile)
+      return change(*session, Action::reconciled, [&] { return session->rebuild(findings); });
+    return failure(errorf("{}; run with --reconcile to {}",
+                          differs ? "rules of an earlier run are there and differ from what is wanted"
+                                  : "--force-apply: the chains exist already and are as wanted",
+                          differs ? "repair them" : "have them checked and repaired"));
+  }
+
+ private:
+  OrFailure<Action> clean_up(Session& session) {
+    if (auto removed = session.remove(); !removed) return failure(std::move(removed).error());
+    if (auto removed = remove_routes(); !removed) return failure(std::move(removed).error());
+    return Action::cleaned;
+  }
+
+  OrFailure<Action> keep() {
+    if (auto added = add_routes(wanted_.plan.routes); !added) return failure(std::move(added).error());
+    return Action::unchanged;
+  }
+
+  template <typename Change>
+  OrFailure<Action> change(Session& session, Action action, Change make) {
+    if (auto ready = session.rehearse(); !ready) return failure(ready.error().within("nothing was changed"));
+    const auto had_routes = have_routes();
+    if (!had_routes) return failure(had_routes.error());
+    auto done = make();
+    if (done) done = add_routes(wanted_.plan.routes);
+    if (done) return action;
+
+    std::string message = done.error().message;
+    if (!*had_routes) (void)remove_routes();
+    if (const auto undone = session.undo(); !undone)
+      message += "; and the rules from before could not be put back: " + undone.error().message;
+    else
+      message += "; the rules are as before";
+    return failure(Error{message, done.error().os_error});
+  }
+
+  const Options& options_;
+  const Wanted& wanted_;
+  const Launcher& launcher_;
+  const Log& log_;
+};
+
+Result<Wanted> want_here(const Options& options, const Log& log) {
+  SOCKMESH_TRY(facts, gather_host_facts(options));
+  SOCKMESH_TRY(capture, make_capture(options, facts));
+  for (const std::string& warning : capture.warnings) log(warning);
+  return Wanted{std::move(facts), std::move(capture.plan)};
+}
+
+// `work` in the namespace of the options.
+template <typename T, typename Work>
+OrFailure<T> in_pod(const Options& options, Work work) {
+  OrFailure<T> result = failure(Error{});
+  const auto entered = in_namespace({options.network_namespace, options.cni_mode},
+                                    [&](const Launcher& launcher) { result = work(launcher); });
+  if (!entered) return failure(entered.error());
+  return result;
+}
+
+}  // namespace
+
+OrFailure<Action> run_transaction(const Options& options, const Log& log) {
+  return in_pod<Action>(options, [&](const Launcher& launcher) -> OrFailure<Action> {
+    const auto wanted = want_here(options, log);
+    if (!wanted) return failure(wanted.error());
+    if (options.skip_rule_apply) return Action::skipped;
+    return Transaction(options, *wanted, launcher, log).run();
+  });
+}
+
+OrFailure<std::vector<std::string>> check_rules(const Options& options, const Log& log) {
+  using Texts = std::vector<std::string>;
+  return in_pod<Texts>(options, [&](const Launcher& launcher) -> OrFailure<Texts> {
+    const auto wanted = want_here(options, log);
+    if (!wanted) return failure(wanted.error());
+    const auto session = Session::open(launcher, options, *wanted, /*may_write=*/false);
+    if (!session) return failure(session.error());
+    Texts differences;
+    for (const Finding& finding : session->compare()) {
+      if (finding.is_drift())
+        differences.push_back(to_string(finding));
+      else
+        log(to_string(finding));
+    }
+    const auto missing = missing_routes(wanted->plan.routes);
+    if (!missing) return failure(missing.error());
+    for (const std::string& words : *missing) differences.push_back("missing: " + words);
+    return differences;
+  });
+}
+
+Result<Wanted> want(const Options& options, const Log& log) {
+  Result<Wanted> wanted = fail("not asked");
+  SOCKMESH_CHECK(in_namespace({options.network_namespace, false},
+                              [&](const Launcher&) { wanted = want_here(options, log); }));
+  return wanted;
+}
+
+}  // namespace sockmesh::iptables
