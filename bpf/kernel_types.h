@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The few kernel structs our programs look into, with only the fields they read. The names are the kernel's; where
+ * a field really lies is filled in from the running kernel's BTF when the program is loaded (CO-RE), so neither a
+ * generated vmlinux.h nor kernel headers are needed.
+ */
+#ifndef SOCKMESH_KERNEL_TYPES_H
+#define SOCKMESH_KERNEL_TYPES_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct sk_buff_head {
+	__u32 qlen;
+};
+
+struct sk_psock {
+	struct sk_buff_head ingress_skb; /* what was redirected to the socket and is not yet written */
+};
+
+struct sock {
+	int sk_sndbuf;
+	int sk_wmem_queued;
+	void *sk_user_data; /* the sk_psock, with flags in the low three bits */
+};
+
+struct inet_sock {
+	struct sock sk;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 copied_seq; /* first byte not yet read */
+	__u32 write_seq;  /* end of what was put into the send queue */
+	__u32 snd_una;    /* first byte not yet acknowledged */
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,123 @@
+// One flow's two records in shared memory.
+#include "bpf/splice_pair.h"
+
+#include <sys/socket.h>
+
+#include <atomic>
+
+namespace sockmesh::bpf {
+
+namespace {
+
+Result<uint64_t> cookie_of(int socket) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return fail(os_error("SO_COOKIE"));
+  return cookie;
+}
+
+template <typename T>
+T load(T& shared) {
+  return std::atomic_ref(shared).load();
+}
+
+}  // namespace
+
+void reset_on_close(int tcp_socket, bool enabled) {
+  const linger value{enabled ? 1 : 0, 0};
+  setsockopt(tcp_socket, SOL_SOCKET, SO_LINGER, &value, sizeof value);
+}
+
+SplicePair::SplicePair(SpliceMaps& maps, Half downstream, Half upstream)
+    : maps_(&maps), sides_{downstream, upstream} {}
+
+SplicePair::SplicePair(SplicePair&& from) noexcept
+    : maps_(std::exchange(from.maps_, nullptr)), sides_(from.sides_), armed_(from.armed_) {}
+
+SplicePair::~SplicePair() {
+  if (!maps_) return;
+  disarm();
+  for (const Half& half : sides_) maps_->release(half.slot);
+}
+
+Result<SplicePair> SplicePair::prepare(SpliceMaps& maps, int downstream, int upstream, uint32_t ring) {
+  SOCKMESH_TRY(down_cookie, cookie_of(downstream));
+  SOCKMESH_TRY(up_cookie, cookie_of(upstream));
+  SOCKMESH_TRY(down_placed, PlacedSince::now(downstream));
+  SOCKMESH_TRY(up_placed, PlacedSince::now(upstream));
+  SOCKMESH_TRY(down, maps.claim(down_cookie));
+  auto up = maps.claim(up_cookie);
+  if (!up) {
+    maps.release(down);
+    return fail(std::move(up).error());
+  }
+  down.record->target = up->index;
+  up->record->target = down.index;
+  down.record->ring = up->record->ring = ring;
+  reset_on_close(downstream, true);
+  reset_on_close(upstream, true);
+  return SplicePair(maps, {down, downstream, down_placed}, {*up, upstream, up_placed});
+}
+
+Result<void> SplicePair::insert(Side side) {
+  Half& half = sides_[index(side)];
+  SOCKMESH_CHECK(maps_->insert(half.slot, half.socket));
+  half.inserted = true;
+  return {};
+}
+
+void SplicePair::write_words() {
+  for (Half& half : sides_)
+    std::atomic_ref(half.slot.record->user_word).store(half.consumed | (armed_ ? SPLICE_ARMED : 0));
+}
+
+void SplicePair::arm() {
+  armed_ = true;
+  write_words();
+}
+
+void SplicePair::disarm() {
+  armed_ = false;
+  write_words();
+}
+
+void SplicePair::kick(Side from) const {
+  char byte;
+  [[maybe_unused]] const auto ignored = recv(sides_[index(from)].socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+DirectionCounters SplicePair::counters(Side from) const {
+  splice_direction& record = *sides_[index(from)].slot.record;
+  return {load(record.redirected), load(record.passed)};
+}
+
+bool SplicePair::broken(Side from) const {
+  return load(sides_[index(from)].slot.record->state) & SPLICE_BROKEN;
+}
+
+SplicePair::Record SplicePair::record(Side from) const {
+  splice_direction& record = *sides_[index(from)].slot.record;
+  return {load(record.pass_starts), load(record.max_backlog),
+          static_cast<splice_reason>(load(record.pass_reason))};
+}
+
+uint64_t SplicePair::publish(Side from, uint64_t bytes) {
+  Half& half = sides_[index(from)];
+  half.consumed += bytes;
+  splice_direction& record = *half.slot.record;
+  // A full barrier between this store and the load: the verdict stores `passed` and then looks at the word,
+  // so at least one of the two sees the other (splice.bpf.c, pass()).
+  std::atomic_ref(record.user_word).exchange(half.consumed | (armed_ ? SPLICE_ARMED : 0));
+  return load(record.passed);
+}
+
+Result<uint64_t> SplicePair::placed(Side from) const { return sides_[index(other(from))].placed.at_least(); }
+
+Result<bool> SplicePair::drained(Side from) const {
+  const Half& half = sides_[index(from)];
+  const uint64_t wanted = load(half.slot.record->redirected) + half.consumed;
+  SOCKMESH_TRY(there, placed(from));
+  return there >= wanted;
+}
+
+}  // namespace sockmesh::bpf

@@ -1,0 +1,86 @@
+// SplicePair: the two sockets of one flow in the sockmap, their records, and the words exchanged with the
+// verdict (bpf/intf/splice.h). A direction is named by the side its bytes come from. Nothing here waits or
+// reads user data: the order of steps is the caller's (facts 5.3). Thread rule: one thread at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "base/result.h"
+#include "bpf/splice_maps.h"
+#include "bpf/tcp_progress.h"
+
+namespace sockmesh::bpf {
+
+enum class Side : uint8_t { kDownstream = 0, kUpstream = 1 };
+constexpr Side other(Side side) { return side == Side::kDownstream ? Side::kUpstream : Side::kDownstream; }
+
+// Bytes that came from a side since insertion.
+struct DirectionCounters {
+  uint64_t redirected = 0;  // moved by the kernel
+  uint64_t passed = 0;      // left to recv()
+  uint64_t total() const { return redirected + passed; }
+};
+
+class SplicePair {
+ public:
+  // Step 3 and 4 of the insertion: SO_LINGER{1,0} on both sockets, so that a crash resets the flow instead of
+  // cutting its tail off silently; two records, disarmed; and how far both send sides have come, exactly.
+  // All that user space wrote before must have been taken by send(). The sockets stay the caller's.
+  static Result<SplicePair> prepare(SpliceMaps& maps, int downstream, int upstream, uint32_t ring);
+  SplicePair(SplicePair&& other) noexcept;
+  SplicePair& operator=(SplicePair&&) = delete;
+  ~SplicePair();  // disarms and gives the slots back; only after the sockets were closed, unless none went in
+
+  // Step 5. A socket that is in stays in until it is closed: taking it out with unread data in it would wedge
+  // it.
+  Result<void> insert(Side side);
+  bool inserted(Side side) const { return sides_[index(side)].inserted; }
+
+  void arm();     // step 6: redirect from now on, where user space holds nothing
+  void disarm();  // PASS from now on
+  bool armed() const { return armed_; }
+  void kick(Side from) const;  // step 7: runs the verdict over bytes that were there before the insertion
+
+  DirectionCounters counters(Side from) const;
+  bool broken(Side from) const;  // the stream can't be trusted: reset the flow (SPLICE_BROKEN)
+  struct Record {                // for people
+    uint32_t pass_starts, max_backlog;
+    splice_reason pass_reason;
+  };
+  Record record(Side from) const;
+  uint32_t slot(Side from) const { return sides_[index(from)].slot.index; }
+
+  // PASSed bytes that user space has written to the target. Call after send() took them. Returns what the
+  // verdict has PASSed by then: when that is more than is published, there is more to read.
+  uint64_t publish(Side from, uint64_t bytes);
+  uint64_t consumed(Side from) const { return sides_[index(from)].consumed; }
+
+  // Whether the target's send queue has got everything that was redirected or published; bytes still in the
+  // backlog make it false.
+  Result<bool> drained(Side from) const;
+  Result<uint64_t> placed(
+      Side from) const;  // bytes of this direction that have reached the target's send queue
+
+ private:
+  struct Half {
+    SpliceMaps::Slot slot;
+    int socket;
+    PlacedSince placed;     // of this socket's send side
+    uint64_t consumed = 0;  // of what came from this socket
+    bool inserted = false;
+  };
+  static size_t index(Side side) { return static_cast<size_t>(side); }
+  SplicePair(SpliceMaps& maps, Half downstream, Half upstream);
+  void write_words();
+
+  SpliceMaps* maps_;  // null when moved from
+  std::array<Half, 2> sides_;
+  bool armed_ = false;
+};
+
+// Sets or clears SO_LINGER{1,0}: whether close() sends RST. Public because an orderly close has to clear it.
+void reset_on_close(int tcp_socket, bool enabled);
+
+}  // namespace sockmesh::bpf
