@@ -4,7 +4,9 @@
 #include <ostream>
 
 #include "base/strings.h"
+#include "iptables/explain.h"
 #include "iptables/render_iptables.h"
+#include "iptables/trace.h"
 #include "iptables/transaction.h"
 
 namespace sockmesh::iptables {
@@ -71,6 +73,21 @@ int check(const Options& options, const Streams& streams) {
   return 0;
 }
 
+int explain_rules(const Options& options, const Streams& streams) {
+  const auto wanted = want(options, streams.log());
+  if (!wanted) return streams.failed({wanted.error()});
+  streams.out << explain(wanted->plan);
+  return 0;
+}
+
+int trace_connection(const CommandLine& line, const Streams& streams) {
+  const auto wanted = want(line.options, streams.log());
+  if (!wanted) return streams.failed({wanted.error()});
+  const Packet packet = make_packet(line.trace, wanted->facts.addresses);
+  streams.out << describe(trace(wanted->plan, packet, wanted->facts.group_ids), packet);
+  return 0;
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& args, const Environment& environment, std::ostream& out,
@@ -86,7 +103,9 @@ int run_command(const std::vector<std::string>& args, const Environment& environ
     case Command::check:
       return check(line->options, streams);
     case Command::explain:
+      return explain_rules(line->options, streams);
     case Command::trace:
+      return trace_connection(*line, streams);
     case Command::apply:
       return line->options.dry_run ? dry_run(line->options, streams) : apply(line->options, streams);
   }

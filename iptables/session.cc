@@ -84,36 +84,44 @@ std::string Session::backend_names() const {
   return join(names, ", ");
 }
 
-Result<void> Session::rehearse() const {
-  for (const Side& side : sides_) {
-    SOCKMESH_CHECK(side.backend.rehearse(restore_document(plan_for(side), side.backend.family())));
+// `documents` are one a side.
+Result<void> Session::rehearse(const std::vector<std::string>& documents) const {
+  for (size_t i = 0; i < sides_.size(); ++i) {
+    if (const auto ready = sides_[i].backend.rehearse(documents[i]); !ready)
+      return fail(ready.error().within("tried without changing anything"));
   }
   return {};
 }
 
 Result<void> Session::apply() {
+  std::vector<std::string> documents;
+  for (const Side& side : sides_)
+    documents.push_back(restore_document(plan_for(side), side.backend.family()));
+  SOCKMESH_CHECK(rehearse(documents));
   const SavedState none;
   SOCKMESH_CHECK(
       remember(*launcher_, memory_, inventory_, sides_[0].state, sides_.size() > 1 ? sides_[1].state : none));
-  for (const Side& side : sides_) {
-    SOCKMESH_CHECK(side.backend.apply(restore_document(plan_for(side), side.backend.family())));
-  }
+  for (size_t i = 0; i < sides_.size(); ++i) SOCKMESH_CHECK(sides_[i].backend.apply(documents[i]));
   return {};
 }
 
 Result<void> Session::rebuild(const std::vector<Finding>& findings) {
-  for (Side& side : sides_) {
-    const std::string document = rebuild_document(plan_for(side), running(side, side.state), findings);
-    const bool guarded = tables_in(document) > 1;
-    if (guarded) SOCKMESH_CHECK(set_guard(side));
-    const auto swapped = side.backend.apply(document);
-    if (guarded) SOCKMESH_CHECK(lift_guard(side));
-    SOCKMESH_CHECK(swapped);
-  }
+  std::vector<std::string> documents;
+  for (const Side& side : sides_)
+    documents.push_back(rebuild_document(plan_for(side), running(side, side.state), findings));
+  SOCKMESH_CHECK(rehearse(documents));
+  for (size_t i = 0; i < sides_.size(); ++i) SOCKMESH_CHECK(swap(sides_[i], documents[i]));
   return {};
 }
 
-Result<void> Session::set_guard(Side& side) const { return side.backend.apply(guard_document()); }
+// One table changes in one step. Between two tables, nothing passes.
+Result<void> Session::swap(const Side& side, const std::string& document) const {
+  if (tables_in(document) < 2) return side.backend.apply(document);
+  SOCKMESH_CHECK(side.backend.apply(guard_document()));
+  const auto swapped = side.backend.apply(document);
+  SOCKMESH_CHECK(lift_guard(side));
+  return swapped;
+}
 
 Result<void> Session::lift_guard(const Side& side) const {
   SOCKMESH_TRY(saved, side.backend.save());

@@ -22,9 +22,9 @@ class Session {
   bool has_own_chains() const;
   std::string backend_names() const;  // "iptables-nft, ip6tables-nft"
 
-  // Asks whether the kernel and the programs have everything the plan needs.
-  Result<void> rehearse() const;
-  // Writes the plan where nothing of ours is. Leaves a mess if it fails: undo().
+  // Writes the plan where nothing of ours is. Like rebuild(), it first asks the programs and the kernel
+  // whether they have all it needs, so that a missing module is named while nothing is changed; a later
+  // failure leaves a mess for undo().
   Result<void> apply();
   // Swaps what differs. Where one table cannot hold the whole change, traffic is stopped while it is made.
   Result<void> rebuild(const std::vector<Finding>& findings);
@@ -45,7 +45,8 @@ class Session {
     return {side.backend.family(), state, memory_, wanted_->facts.group_ids};
   }
   Plan plan_for(const Side& side) const;
-  Result<void> set_guard(Side& side) const;
+  Result<void> rehearse(const std::vector<std::string>& documents) const;
+  Result<void> swap(const Side& side, const std::string& document) const;
   Result<void> lift_guard(const Side& side) const;
 
   const Launcher* launcher_;  // both outlive this

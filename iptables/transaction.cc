@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "iptables/probe.h"
 #include "iptables/routes.h"
 #include "iptables/session.h"
 
@@ -58,12 +59,16 @@ class Transaction {
 
   template <typename Change>
   OrFailure<Action> change(Session& session, Action action, Change make) {
-    if (auto ready = session.rehearse(); !ready) return failure(ready.error().within("nothing was changed"));
     const auto had_routes = have_routes();
     if (!had_routes) return failure(had_routes.error());
     auto done = make();
     if (done) done = add_routes(wanted_.plan.routes);
-    if (done) return action;
+    int exit_code = kExitFailure;
+    if (done) {
+      done = probe();
+      if (done) return action;
+      if (options_.run_validation) exit_code = kExitValidation;
+    }
 
     std::string message = done.error().message;
     if (!*had_routes) (void)remove_routes();
@@ -71,7 +76,17 @@ class Transaction {
       message += "; and the rules from before could not be put back: " + undone.error().message;
     else
       message += "; the rules are as before";
-    return failure(Error{message, done.error().os_error});
+    return failure(Error{message, done.error().os_error}, exit_code);
+  }
+
+  // Without --run-validation a probe that cannot be made is no failure: an init container may not become the
+  // proxy's user, and an agent that runs already holds the ports.
+  Result<void> probe() {
+    const Probe probe = probe_capture(options_, wanted_, /*until_timeout=*/false);
+    if (probe.verdict == Probe::Verdict::proved) return {};
+    if (probe.verdict == Probe::Verdict::disproved || options_.run_validation) return fail("{}", probe.text);
+    log_(probe.text + "; the rules are not probed");
+    return {};
   }
 
   const Options& options_;
@@ -103,8 +118,13 @@ OrFailure<Action> run_transaction(const Options& options, const Log& log) {
   return in_pod<Action>(options, [&](const Launcher& launcher) -> OrFailure<Action> {
     const auto wanted = want_here(options, log);
     if (!wanted) return failure(wanted.error());
-    if (options.skip_rule_apply) return Action::skipped;
-    return Transaction(options, *wanted, launcher, log).run();
+    auto action = options.skip_rule_apply ? OrFailure<Action>(Action::skipped)
+                                          : Transaction(options, *wanted, launcher, log).run();
+    const bool probed = action && (*action == Action::applied || *action == Action::reconciled);
+    if (!action || !options.run_validation || probed || options.cleanup_only) return action;
+    const Probe probe = probe_capture(options, *wanted, /*until_timeout=*/true);
+    if (probe.verdict == Probe::Verdict::proved) return action;
+    return failure(Error{probe.text, 0}, kExitValidation);
   });
 }
 
