@@ -105,13 +105,9 @@ void Netns::set_sysctl(const std::string& path, const std::string& value) const 
 }
 
 PodNetwork::PodNetwork() : node_("node") {
-  node_.set_sysctl("net/ipv6/conf/all/accept_dad", "0");
+  node_.set_sysctl("net/ipv4/ip_forward", "1");
+  node_.set_sysctl("net/ipv6/conf/all/forwarding", "1");
   node_.set_sysctl("net/ipv6/conf/default/accept_dad", "0");
-  node_.ip(
-      "link add br0 type bridge\n"
-      "addr add 10.12.255.254/16 dev br0\n"
-      "addr add fd12::ffff/64 dev br0 nodad\n"
-      "link set br0 up");
 }
 
 Pod& PodNetwork::add(const std::string& name) {
@@ -120,22 +116,28 @@ Pod& PodNetwork::add(const std::string& name) {
 
 Pod& PodNetwork::add(const std::string& name, const std::string& v4) {
   const auto address = IpAddress::parse(v4);
-  if (!address) throw std::runtime_error(address.error().message);
-  const int low = address->bytes()[2] * 256 + address->bytes()[3];
-  const auto v6 = IpAddress::parse(fmt::format("fd12::{:x}", low));
+  const auto v6 = IpAddress::parse(fmt::format("fd12::{:x}", pods_.size() + 11));
+  if (!address || !v6) throw std::runtime_error("pod address " + v4);
   auto pod = std::make_unique<Pod>(name, *address, *v6);
   const Netns& netns = pod->netns;
   netns.set_sysctl("net/ipv6/conf/all/accept_dad", "0");
   netns.set_sysctl("net/ipv6/conf/default/accept_dad", "0");
   const std::string port = fmt::format("p{}", pods_.size());
-  node_.ip(fmt::format("link add {} type veth peer name eth0 netns {}\nlink set {} master br0 up", port,
-                       netns.name(), port));
+  node_.ip(
+      fmt::format("link add {0} type veth peer name eth0 netns {1}\n"
+                  "addr add 169.254.1.1/32 dev {0}\n"
+                  "link set {0} up\n"
+                  "addr add fe80::1/64 dev {0} nodad\n"
+                  "route add {2}/32 dev {0}\n"
+                  "route add {3}/128 dev {0}",
+                  port, netns.name(), v4, v6->to_string()));
   netns.ip(
-      fmt::format("link set eth0 up\n"
-                  "addr add {}/16 dev eth0\n"
-                  "addr add {}/64 dev eth0 nodad\n"
-                  "route add default via 10.12.255.254\n"
-                  "route add ::/0 via fd12::ffff",
+      fmt::format("addr add {}/32 dev eth0\n"
+                  "addr add {}/128 dev eth0 nodad\n"
+                  "link set eth0 up\n"
+                  "route add 169.254.1.1 dev eth0\n"
+                  "route add 0.0.0.0/0 via 169.254.1.1\n"
+                  "route add ::/0 via fe80::1 dev eth0",
                   v4, v6->to_string()));
   return *(pods_[name] = std::move(pod));
 }

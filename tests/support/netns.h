@@ -47,17 +47,18 @@ struct Pod {
   SocketAddress at(uint16_t port, bool ipv6 = false) const { return {ipv6 ? v6 : v4, port}; }
 };
 
-//   pod a --- veth ---+
-//                     br0 in the node's namespace (10.12.255.254/16, fd12::ffff/64), the pods' default route
-//   pod b --- veth ---+
-// Addresses outside of 10.12.0.0/16 and fd12::/64, such as service addresses, lead to the node and no
-// further.
+// Pods are routed, as most clusters do it: a pod has its addresses alone (/32, /128) and one neighbour, the
+// node, which has a veth and routes to each pod:
+//
+//   pod a --- veth --- node --- veth --- pod b
+//
+// Addresses no pod has, those of services above all, end at the node: unreachable.
 class PodNetwork {
  public:
   PodNetwork();
-  Pod& add(const std::string& name);  // the n-th pod gets 10.12.0.n+10 and fd12::n+10
-  Pod& add(const std::string& name,
-           const std::string& v4);  // that address, and the v6 one with the same two last bytes
+  Pod& add(const std::string& name);  // 10.12.0.11 and fd12::b for the first, counted on
+  Pod& add(const std::string& name, const std::string& v4);
+  Pod& operator[](const std::string& name) { return *pods_.at(name); }
   Netns& node() { return node_; }
 
  private:
