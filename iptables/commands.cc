@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "iptables/explain.h"
 #include "iptables/render_iptables.h"
+#include "iptables/render_nft.h"
 #include "iptables/trace.h"
 #include "iptables/transaction.h"
 
@@ -41,20 +42,27 @@ std::string dry_run_record(const Plan& plan) {
   return record;
 }
 
+int write_record(const Options& options, const std::string& record, const Streams& streams) {
+  if (options.dry_run_file.empty()) return 0;
+  std::ofstream file(options.dry_run_file);
+  file << record;
+  file.close();
+  if (file) return 0;
+  return streams.failed(
+      {errorf("environment DRY_RUN_FILE_PATH '{}': cannot be written", options.dry_run_file)});
+}
+
 int dry_run(const Options& options, const Streams& streams) {
   const auto wanted = want(options, streams.log());
   if (!wanted) return streams.failed({wanted.error()});
+  if (options.native_nftables) {
+    streams.out << "# nft -f -\n" << nft_script(wanted->plan);
+    return write_record(options, nft_script(wanted->plan), streams);
+  }
   streams.out << "# iptables-restore --noflush\n" << restore_document(wanted->plan, Family::v4);
   if (wanted->plan.ipv6)
     streams.out << "# ip6tables-restore --noflush\n" << restore_document(wanted->plan, Family::v6);
-  if (options.dry_run_file.empty()) return 0;
-  std::ofstream file(options.dry_run_file);
-  file << dry_run_record(wanted->plan);
-  file.close();
-  if (!file)
-    return streams.failed(
-        {errorf("environment DRY_RUN_FILE_PATH '{}': cannot be written", options.dry_run_file)});
-  return 0;
+  return write_record(options, dry_run_record(wanted->plan), streams);
 }
 
 int apply(const Options& options, const Streams& streams) {

@@ -37,23 +37,24 @@ bool Cidr::contains(const IpAddress& ip) const {
 
 std::string Cidr::to_string() const { return fmt::format("{}/{}", address.to_string(), length); }
 
-std::vector<const Rule*> chain_rules(const Plan& plan, Family family, Table table, Chain chain) {
+std::vector<const Rule*> chain_rules(const Plan& plan, std::optional<Family> family, Table table,
+                                     Chain chain) {
   std::vector<const Rule*> order;
   for (const Rule& rule : plan.rules) {
-    if (rule.table != table || rule.chain != chain || !rule.families.has(family)) continue;
+    if (rule.table != table || rule.chain != chain || (family && !rule.families.has(*family))) continue;
     const size_t at = rule.insert ? static_cast<size_t>(*rule.insert - 1) : order.size();
     order.insert(order.begin() + static_cast<std::ptrdiff_t>(std::min(at, order.size())), &rule);
   }
   return order;
 }
 
-std::vector<Chain> own_chains(const Plan& plan, Family family, Table table) {
+std::vector<Chain> own_chains(const Plan& plan, std::optional<Family> family, Table table) {
   std::vector<Chain> used, jumped;
   const auto note = [](std::vector<Chain>& list, Chain chain) {
     if (!is_builtin(chain) && std::find(list.begin(), list.end(), chain) == list.end()) list.push_back(chain);
   };
   for (const Rule& rule : plan.rules) {
-    if (rule.table != table || !rule.families.has(family)) continue;
+    if (rule.table != table || (family && !rule.families.has(*family))) continue;
     note(used, rule.chain);
     if (const auto to = jump_of(rule)) note(jumped, *to);
   }

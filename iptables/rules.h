@@ -176,11 +176,13 @@ struct Plan {
   RoutePlan routes;
 };
 
-// The rules of one chain in the order packets meet them, insertions carried out. Pointers into plan.rules.
-std::vector<const Rule*> chain_rules(const Plan& plan, Family family, Table table, Chain chain);
+// The rules of one chain in the order packets meet them, insertions carried out; of one family, or of both
+// together. Pointers into plan.rules.
+std::vector<const Rule*> chain_rules(const Plan& plan, std::optional<Family> family, Table table,
+                                     Chain chain);
 
 // The chains of ours that a table needs: in order of first use as a rule's chain, then those only jumped to.
-std::vector<Chain> own_chains(const Plan& plan, Family family, Table table);
+std::vector<Chain> own_chains(const Plan& plan, std::optional<Family> family, Table table);
 
 bool has_table(const Plan& plan, Family family, Table table);
 

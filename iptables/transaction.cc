@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "iptables/native.h"
 #include "iptables/probe.h"
 #include "iptables/routes.h"
 #include "iptables/session.h"
@@ -24,7 +25,10 @@ class Transaction {
   Transaction(const Options& options, const Wanted& wanted, const Launcher& launcher, const Log& log)
       : options_(options), wanted_(wanted), launcher_(launcher), log_(log) {}
 
-  OrFailure<Action> run() {
+  OrFailure<Action> run() { return options_.native_nftables ? run_native() : run_iptables(); }
+
+ private:
+  OrFailure<Action> run_iptables() {
     auto session = Session::open(launcher_, options_, wanted_, /*may_write=*/true);
     if (!session) return failure(std::move(session).error());
     log_("using " + session->backend_names());
@@ -45,8 +49,19 @@ class Transaction {
                           differs ? "repair them" : "have them checked and repaired"));
   }
 
- private:
-  OrFailure<Action> clean_up(Session& session) {
+  OrFailure<Action> run_native() {
+    auto session = NativeSession::open(launcher_, wanted_.plan);
+    if (!session) return failure(std::move(session).error());
+    log_("using nft");
+    if (options_.cleanup_only) return clean_up(*session);
+    const auto differences = session->compare();
+    if (!differences) return failure(differences.error());
+    if (differences->empty() && !options_.force_apply) return keep();
+    return change(*session, Action::applied, [&] { return session->apply(); });
+  }
+
+  template <typename AnySession>
+  OrFailure<Action> clean_up(AnySession& session) {
     if (auto removed = session.remove(); !removed) return failure(std::move(removed).error());
     if (auto removed = remove_routes(); !removed) return failure(std::move(removed).error());
     return Action::cleaned;
@@ -57,8 +72,8 @@ class Transaction {
     return Action::unchanged;
   }
 
-  template <typename Change>
-  OrFailure<Action> change(Session& session, Action action, Change make) {
+  template <typename AnySession, typename Change>
+  OrFailure<Action> change(AnySession& session, Action action, Change make) {
     const auto had_routes = have_routes();
     if (!had_routes) return failure(had_routes.error());
     auto done = make();
@@ -102,6 +117,24 @@ Result<Wanted> want_here(const Options& options, const Log& log) {
   return Wanted{std::move(facts), std::move(capture.plan)};
 }
 
+Result<std::vector<std::string>> native_differences(const Wanted& wanted, const Launcher& launcher) {
+  SOCKMESH_TRY(session, NativeSession::open(launcher, wanted.plan));
+  return session.compare();
+}
+
+Result<std::vector<std::string>> iptables_differences(const Options& options, const Wanted& wanted,
+                                                      const Launcher& launcher, const Log& log) {
+  SOCKMESH_TRY(session, Session::open(launcher, options, wanted, /*may_write=*/false));
+  std::vector<std::string> differences;
+  for (const Finding& finding : session.compare()) {
+    if (finding.is_drift())
+      differences.push_back(to_string(finding));
+    else
+      log(to_string(finding));
+  }
+  return differences;
+}
+
 // `work` in the namespace of the options.
 template <typename T, typename Work>
 OrFailure<T> in_pod(const Options& options, Work work) {
@@ -133,15 +166,10 @@ OrFailure<std::vector<std::string>> check_rules(const Options& options, const Lo
   return in_pod<Texts>(options, [&](const Launcher& launcher) -> OrFailure<Texts> {
     const auto wanted = want_here(options, log);
     if (!wanted) return failure(wanted.error());
-    const auto session = Session::open(launcher, options, *wanted, /*may_write=*/false);
-    if (!session) return failure(session.error());
-    Texts differences;
-    for (const Finding& finding : session->compare()) {
-      if (finding.is_drift())
-        differences.push_back(to_string(finding));
-      else
-        log(to_string(finding));
-    }
+    auto found = options.native_nftables ? native_differences(*wanted, launcher)
+                                         : iptables_differences(options, *wanted, launcher, log);
+    if (!found) return failure(found.error());
+    Texts differences = *std::move(found);
     const auto missing = missing_routes(wanted->plan.routes);
     if (!missing) return failure(missing.error());
     for (const std::string& words : *missing) differences.push_back("missing: " + words);
