@@ -1,6 +1,7 @@
 // Loop: one worker's event loop. Readiness watches, timers and posted work, over io_uring or epoll. A loop
 // belongs to the thread that runs it; only post() and stop() may be called from other threads. Callbacks run
-// in the loop's thread, one at a time, and may create and destroy watches and timers, their own included.
+// in the loop's thread, one at a time, and may create and destroy watches and timers, their own included. A
+// loop outlives its watches and timers; work that was posted and not run is dropped with it.
 #pragma once
 
 #include <sys/epoll.h>
@@ -46,7 +47,8 @@ class Loop {
   virtual void post(std::function<void()> work) = 0;  // any thread; runs soon, in order
 
   // Level-triggered: the callback gets the ready events again and again until they are dealt with. EPOLLERR
-  // and EPOLLHUP are always reported. The fd stays the caller's and must outlive the watch.
+  // and EPOLLHUP are always reported. The fd stays the caller's, must outlive the watch and has one watch
+  // at a time.
   virtual std::unique_ptr<Watch> watch(int fd, uint32_t epoll_events,
                                        std::function<void(uint32_t)> ready) = 0;
   virtual std::unique_ptr<Timer> timer(
