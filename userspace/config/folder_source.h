@@ -1,14 +1,18 @@
 // A folder of manifests as a source of Resources: reads every *.yaml, *.yml and *.json below it (not hidden
 // ones, not through links that leave it; Kubernetes' ..data links are followed), watches it with inotify, and
-// says when something changed. A file that stops being readable keeps its last good content in force. One
-// thread owns it.
+// says when something changed. Of objects declared twice the last one counts, files in the order of their
+// names.
+//
+// What is broken changes nothing: a file that stops being readable keeps its last good content in force, an
+// object that has to be left out its last good version, and a folder that disappears everything, until it is
+// back. One thread owns it.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "config/manifest_reader.h"
 
@@ -16,16 +20,20 @@ namespace sockmesh::config {
 
 class FolderSource {
  public:
+  // The folder must exist.
   static Result<std::unique_ptr<FolderSource>> open(std::string folder);
   ~FolderSource();
 
-  // Readable when the folder may have changed; then call load(). Owned by the source.
+  // Readable when the folder may have changed; then call load(), after kSettleTime, in which a person's `cp
+  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source.
   int watch_fd() const;
+  static constexpr std::chrono::milliseconds kSettleTime{50};
 
   struct Loaded {
     Resources resources;
-    std::vector<ReadProblem> problems;  // of this load, those of kept last-good files included
-    bool changed = false;               // content differs from the load before
+    std::vector<ReadProblem> problems;  // files named relative to the folder; of this load, those of kept
+                                        // last-good files included
+    bool changed = false;               // some content, or what can be read, differs from the load before
   };
   // Drains the watch and reads what changed since the last call (everything the first time).
   Loaded load();

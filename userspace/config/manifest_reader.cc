@@ -121,7 +121,7 @@ class Reader {
 }  // namespace
 
 std::string ReadProblem::to_string() const {
-  std::string out = fmt::format("{}:{}: ", file, line);
+  std::string out = line > 0 ? fmt::format("{}:{}: ", file, line) : file + ": ";
   if (!object.empty()) out += object + ": ";
   if (!field.empty()) out += field + ": ";
   out += text;

@@ -23,6 +23,7 @@ struct ReadProblem {
   bool object_dropped = false;
   // "routes.yaml:12: VirtualService default/echo: spec...: '...': expected ... (object left out)"
   std::string to_string() const;
+  bool operator==(const ReadProblem&) const = default;
 };
 
 // Appends to `resources` and `problems` (by line). Returns false when some document is not YAML (a problem

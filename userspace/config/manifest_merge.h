@@ -1,0 +1,22 @@
+// Resources of several texts as one: of objects with the same kind, namespace and name the last one counts,
+// as when `kubectl apply` gets them in that order; and what stays in force of an earlier text when the new
+// one is partly broken. Pure, any thread.
+#pragma once
+
+#include <vector>
+
+#include "config/manifest_reader.h"
+#include "config/resources.h"
+
+namespace sockmesh::config {
+
+// All objects of `parts`, in order. Each one that lost to a later one of its name is a problem.
+Resources combine(const std::vector<const Resources*>& parts, std::vector<ReadProblem>& problems);
+
+// Adds to `fresh` what its text could not say: an object that was left out keeps its version of `last`; where
+// a document was unreadable (`all_readable` false), so does every object that `fresh` does not have. The
+// problems of `fresh` then say so.
+void keep_last_good(Resources& fresh, const Resources& last, bool all_readable,
+                    std::vector<ReadProblem>& problems);
+
+}  // namespace sockmesh::config
