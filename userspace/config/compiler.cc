@@ -1,1 +1,110 @@
 #include "config/compiler.h"
+
+#include "base/strings.h"
+#include "config/clusters.h"
+#include "config/inbound.h"
+#include "config/outbound.h"
+#include "config/snapshot_version.h"
+#include "config/world.h"
+
+namespace sockmesh::config {
+
+namespace {
+
+constexpr char kEgressPermit[] = "sockmesh.io/egressPermit";
+constexpr char kEgressBlock[] = "sockmesh.io/egressBlock";
+
+void add_prefixes(const std::string& text, std::vector<Prefix>& to) {
+  for (std::string_view part : split(text, ','))
+    if (const auto prefix = Prefix::parse(trim(part))) to.push_back(*prefix);
+}
+
+// The mesh's lists and, from annotations of the pod, its own on top.
+model::EgressPolicy egress_policy(const World& world) {
+  model::EgressPolicy policy;
+  policy.permit = world.mesh->egress_permit;
+  policy.block = world.mesh->egress_block;
+  policy.block_all = world.mesh->egress_block_all;
+  policy.origin = world.mesh->meta.origin();
+  if (!world.self.pod) return policy;
+  const auto annotation = [&](const char* name) -> const std::string* {
+    const auto it = world.self.pod->meta.annotations.find(name);
+    return it == world.self.pod->meta.annotations.end() ? nullptr : &it->second;
+  };
+  if (const std::string* permit = annotation(kEgressPermit)) {
+    add_prefixes(*permit, policy.permit);
+    policy.origin = world.self.pod->meta.origin();
+  }
+  if (const std::string* block = annotation(kEgressBlock)) {
+    if (trim(*block) == "*") {
+      policy.block_all = true;
+    } else {
+      add_prefixes(*block, policy.block);
+    }
+    policy.origin = world.self.pod->meta.origin();
+  }
+  return policy;
+}
+
+model::MeshSettings settings_of(const World& world) {
+  model::MeshSettings settings;
+  settings.access_log_file = world.mesh->access_log_file;
+  settings.access_log_encoding = world.mesh->access_log_encoding;
+  settings.access_log_format = world.mesh->access_log_format;
+  settings.compatibility_version = world.mesh->compatibility_version;
+  settings.trust_domain = world.mesh->trust_domain;
+  settings.mesh_id = world.mesh->mesh_id;
+  settings.cluster_id = world.identity.cluster_id;
+  settings.protocol_detection_timeout = world.mesh->protocol_detection_timeout;
+  return settings;
+}
+
+model::Workload own_workload(const World& world) {
+  if (world.self.pod) return *world.index.workload_of(*world.self.pod);
+  Pod pod;
+  pod.meta.name = world.self.name;
+  pod.meta.ns = world.self.ns;
+  pod.meta.labels = world.self.labels;
+  pod.node = world.self.node;
+  return describe(pod);
+}
+
+std::shared_ptr<const model::WorkloadTable> workload_table(const World& world) {
+  auto table = std::make_shared<model::WorkloadTable>();
+  table->reserve(world.index.pods_by_address().size());
+  for (const auto& [ip, pod] : world.index.pods_by_address())
+    table->emplace(ip, world.index.workload_of(*pod));
+  return table;
+}
+
+}  // namespace
+
+model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy) {
+  const World world(resources, proxy);
+  auto snapshot = std::make_shared<model::Snapshot>();
+  snapshot->generation = 1;
+  snapshot->self = own_workload(world);
+  snapshot->self.cluster_id = proxy.cluster_id;
+  snapshot->self_labels = world.self.labels;
+  snapshot->self_ips = world.self.ips;
+  snapshot->mesh = settings_of(world);
+  snapshot->egress = egress_policy(world);
+
+  const auto add_clusters = [&](const std::vector<model::ClusterPtr>& clusters) {
+    for (const auto& cluster : clusters) snapshot->clusters.emplace(cluster->name, cluster);
+  };
+  add_clusters(builtin_clusters(world));
+  for (const auto& [host, entry] : world.scope.hosts) add_clusters(build_clusters(world, entry));
+
+  snapshot->listeners = build_outbound(world, snapshot->findings);
+  Inbound inbound = build_inbound(world);
+  add_clusters(inbound.clusters);
+  for (auto& listener : inbound.listeners) snapshot->listeners.push_back(std::move(listener));
+
+  snapshot->workloads = workload_table(world);
+  snapshot->version = version_of(*snapshot);
+  snapshot->index();
+  return snapshot;
+}
+
+}  // namespace sockmesh::config

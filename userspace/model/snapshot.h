@@ -180,6 +180,8 @@ struct Loser {
   OriginPtr object;
   std::string what;    // "chain outbound|5701||b.default.svc.cluster.local on 0.0.0.0_5701"
   std::string reason;  // "older Service default/a holds 0.0.0.0:5701 (creationTimestamp ...)"
+  // The only destination it would have taken; absent: any that its listener takes.
+  std::optional<SocketAddress> at;
 };
 
 struct Listener {

@@ -1,0 +1,27 @@
+// Outbound clusters: one per host, port and subset (facts: istio.md 2.5, 2.7, 2.9), and those that exist
+// whatever is configured. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/world.h"
+
+namespace sockmesh::config {
+
+// "outbound|9000|v1|echo.default.svc.cluster.local"
+std::string outbound_cluster_name(uint16_t port, std::string_view subset, std::string_view host);
+
+// The clusters of every port of a host, subsets included.
+std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::Host& host);
+
+// PassthroughCluster, BlackHoleCluster, InboundPassthroughCluster; of a gateway the second only.
+std::vector<model::ClusterPtr> builtin_clusters(const World& world);
+
+// connectionPool.tcp onto a cluster; a null pool gives the mesh's own settings.
+void apply_pool(const TrafficPolicy::ConnectionPool* pool, const MeshConfig& mesh, model::Cluster& cluster);
+
+// 127.0.0.6 and ::6, from where inbound connections are dialled so that the rules let them pass.
+void bind_inbound_source(const World& world, model::Cluster& cluster);
+
+}  // namespace sockmesh::config

@@ -1,0 +1,176 @@
+#include "config/listener_draft.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <set>
+#include <tuple>
+
+namespace sockmesh::config {
+
+namespace {
+
+using model::FilterChain;
+using model::FilterChainMatch;
+
+std::string age_text(const ServiceDef& def) {
+  if (def.created == WallTime::min()) return "no creationTimestamp counts as oldest";
+  return fmt::format("creationTimestamp {:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(def.created)));
+}
+
+std::string holds(const ServiceDef& winner, const SocketAddress& at) {
+  return fmt::format("older {} holds {} ({})", winner.origin->to_string(), at.to_string(), age_text(winner));
+}
+
+template <typename T>
+std::set<T> as_set(const std::vector<T>& items) {
+  return {items.begin(), items.end()};
+}
+
+bool inspects(const FilterChain& chain) {
+  return !chain.match.server_names.empty() || chain.match.transport != model::TransportProtocol::kAny ||
+         !chain.match.application_protocols.empty();
+}
+
+bool needs_own_protocol(Protocol protocol) {
+  return protocol == Protocol::kMongo || protocol == Protocol::kMysql;
+}
+
+}  // namespace
+
+std::string listener_name(const SocketAddress& address) {
+  return fmt::format("{}_{}", address.ip.to_string(), address.port);
+}
+
+bool same_match(const FilterChainMatch& a, const FilterChainMatch& b) {
+  return a.destination_port == b.destination_port && a.transport == b.transport &&
+         as_set(a.prefix_ranges) == as_set(b.prefix_ranges) &&
+         as_set(a.server_names) == as_set(b.server_names) &&
+         as_set(a.application_protocols) == as_set(b.application_protocols);
+}
+
+std::string ambiguous_match(const std::vector<FilterChain>& chains) {
+  if (chains.size() < 2) return "";
+  std::set<std::tuple<int, std::string, std::string, int, std::string>> seen;
+  const std::vector<std::string> any = {""};
+  for (const FilterChain& chain : chains) {
+    std::vector<std::string> blocks;
+    for (const Prefix& prefix : chain.match.prefix_ranges) blocks.push_back(prefix.to_string());
+    const auto or_any = [&](const std::vector<std::string>& list) -> const auto& {
+      return list.empty() ? any : list;
+    };
+    for (const std::string& block : as_set(or_any(blocks)))
+      for (const std::string& name : as_set(or_any(chain.match.server_names)))
+        for (const std::string& alpn : as_set(or_any(chain.match.application_protocols)))
+          if (!seen.emplace(chain.match.destination_port.value_or(0), block, name,
+                            static_cast<int>(chain.match.transport), alpn)
+                   .second)
+            return fmt::format("{}{}{}", block.empty() ? "every address" : block, name.empty() ? "" : " ",
+                               name);
+  }
+  return "";
+}
+
+void ListenerDrafts::add(Claim claim) {
+  const SocketAddress key = claim.addresses.front();
+  const auto [it, fresh] = drafts_.try_emplace(key);
+  Draft& draft = it->second;
+  if (!fresh) {
+    merge(draft, std::move(claim));
+    return;
+  }
+  draft.protocol = claim.protocol;
+  draft.owners.assign(claim.chains.size(), claim.def);
+  model::Listener& listener = draft.listener;
+  listener.name = listener_name(key);
+  listener.addresses = std::move(claim.addresses);
+  listener.bind_to_port = claim.bind_to_port;
+  listener.chains = std::move(claim.chains);
+  listener.protocol = to_string(claim.protocol);
+  listener.origin = claim.def->origin;
+  listener.losers = std::move(claim.losers);
+}
+
+void ListenerDrafts::merge(Draft& draft, Claim claim) {
+  model::Listener& listener = draft.listener;
+  const SocketAddress& at = listener.addresses.front();
+  const auto lose = [&](const std::string& chain, std::string reason) {
+    listener.losers.push_back(
+        {claim.def->origin, fmt::format("chain {} on {}", chain, listener.name), std::move(reason), {}});
+  };
+  std::string refused;
+  if (draft.locked) {
+    refused = fmt::format("an earlier egress listener of the Sidecar has {} for itself", listener.name);
+  } else if (draft.protocol != claim.protocol &&
+             (needs_own_protocol(draft.protocol) || needs_own_protocol(claim.protocol))) {
+    refused = fmt::format("{} and {} do not share a listener; {}", to_string(claim.protocol),
+                          to_string(draft.protocol), holds(*draft.owners.front(), at));
+  } else if (is_http(claim.protocol)) {
+    // The listener of a TCP port has an exact address in Istio, that of an HTTP port has not.
+    refused =
+        is_http(draft.protocol)
+            ? holds(*draft.owners.front(), at)
+            : fmt::format("{} holds {} for TCP", draft.owners.front()->origin->to_string(), at.to_string());
+  }
+  if (!refused.empty()) {
+    for (const FilterChain& chain : claim.chains) lose(chain.name, refused);
+    return;
+  }
+  for (FilterChain& chain : claim.chains) {
+    const auto same =
+        std::find_if(listener.chains.begin(), listener.chains.end(),
+                     [&](const FilterChain& one) { return same_match(one.match, chain.match); });
+    if (same != listener.chains.end()) {
+      const auto index = static_cast<size_t>(same - listener.chains.begin());
+      lose(chain.name, holds(*draft.owners[index], at));
+      continue;
+    }
+    listener.chains.push_back(std::move(chain));
+    draft.owners.push_back(claim.def);
+  }
+  for (auto& loser : claim.losers) listener.losers.push_back(std::move(loser));
+  for (const SocketAddress& more : claim.addresses)
+    if (std::find(listener.addresses.begin(), listener.addresses.end(), more) == listener.addresses.end())
+      listener.addresses.push_back(more);
+}
+
+void ListenerDrafts::lock() {
+  for (auto& [key, draft] : drafts_) draft.locked = true;
+}
+
+std::vector<model::ListenerPtr> ListenerDrafts::finish(const FilterChain& fallback,
+                                                       const std::optional<FilterChain>& before_wildcard,
+                                                       std::vector<model::Finding>& findings) {
+  std::vector<model::ListenerPtr> listeners;
+  listeners.reserve(drafts_.size());
+  for (auto& [key, draft] : drafts_) {
+    model::Listener& listener = draft.listener;
+    if (const std::string both = ambiguous_match(listener.chains); !both.empty()) {
+      findings.push_back(
+          {"SM0101", model::Severity::kError, listener.origin,
+           fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole, "
+                       "its traffic is treated as that of an unknown address",
+                       listener.name, both)});
+      continue;
+    }
+    if (before_wildcard && key.ip.is_any()) listener.chains.insert(listener.chains.begin(), *before_wildcard);
+    // A chain for everything is the default beside others, so that a half-way match falls back to it.
+    const auto all = std::find_if(listener.chains.begin(), listener.chains.end(),
+                                  [](const FilterChain& chain) { return chain.match.match_all(); });
+    if (all == listener.chains.end()) {
+      listener.default_chain = fallback;
+    } else if (listener.chains.size() > 1 && !before_wildcard) {
+      listener.default_chain = std::move(*all);
+      listener.chains.erase(all);
+    }
+    listener.inspect_tls = std::any_of(listener.chains.begin(), listener.chains.end(), inspects);
+    listeners.push_back(std::make_shared<const model::Listener>(std::move(listener)));
+  }
+  drafts_.clear();
+  return listeners;
+}
+
+}  // namespace sockmesh::config

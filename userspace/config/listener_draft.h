@@ -1,0 +1,55 @@
+// Listeners while they are being put together: who claims an address and port, who comes too late, and what
+// Envoy would refuse (facts: istio.md 2.4 "Conflicts"). One thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/registry.h"
+#include "model/snapshot.h"
+
+namespace sockmesh::config {
+
+std::string listener_name(const SocketAddress& address);  // "10.96.1.10_9000", "::_9000"
+
+bool same_match(const model::FilterChainMatch& a, const model::FilterChainMatch& b);
+
+// Two chains of a listener that one connection could match equally well: Envoy refuses such a listener.
+// Empty when there are none, else what both match.
+std::string ambiguous_match(const std::vector<model::FilterChain>& chains);
+
+// One claim of a service to an address.
+struct Claim {
+  std::vector<SocketAddress> addresses;  // primary first; the primary is the key
+  const ServiceDef* def = nullptr;
+  Protocol protocol = Protocol::kAuto;
+  std::vector<model::FilterChain> chains;
+  std::vector<model::Loser> losers;  // found while the chains were made
+  bool bind_to_port = false;
+};
+
+class ListenerDrafts {
+ public:
+  void add(Claim claim);
+  // What follows adds nothing to the listeners there are.
+  void lock();
+  // `fallback` takes what no chain of a listener does. `before_wildcard` precedes the chains of listeners
+  // without an address of their own (empty: nothing does).
+  std::vector<model::ListenerPtr> finish(const model::FilterChain& fallback,
+                                         const std::optional<model::FilterChain>& before_wildcard,
+                                         std::vector<model::Finding>& findings);
+
+ private:
+  struct Draft {
+    model::Listener listener;
+    Protocol protocol = Protocol::kAuto;
+    std::vector<const ServiceDef*> owners;  // of the chains, side by side
+    bool locked = false;
+  };
+  void merge(Draft& draft, Claim claim);
+  std::map<SocketAddress, Draft> drafts_;
+};
+
+}  // namespace sockmesh::config

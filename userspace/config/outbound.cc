@@ -1,0 +1,186 @@
+#include "config/outbound.h"
+
+#include <algorithm>
+#include <array>
+
+#include "config/clusters.h"
+#include "config/endpoints.h"
+#include "config/listener_draft.h"
+#include "config/routes.h"
+
+namespace sockmesh::config {
+
+namespace {
+
+using model::FilterChain;
+
+constexpr uint16_t kOutboundPort = 15001;
+// Ports of the proxy itself: a wildcard listener on one would never be reached.
+constexpr std::array<uint16_t, 4> kOwnPorts = {15001, 15006, 15021, 15090};
+
+bool own_port(const SocketAddress& address) {
+  return address.ip.is_any() &&
+         std::find(kOwnPorts.begin(), kOwnPorts.end(), address.port) != kOwnPorts.end();
+}
+
+FilterChain catch_all(const World& world, const char* name) {
+  std::string cluster = world.scope.registry_only ? model::kBlackHoleCluster : model::kPassthroughCluster;
+  if (world.scope.egress_proxy)
+    cluster =
+        destination_cluster(world, *world.scope.egress_proxy, world.self.ns, world.scope.egress_proxy->port);
+  const auto origin = world.scope.policy_origin ? world.scope.policy_origin : model::builtin_origin();
+  return plain_chain(name, plain_route(std::move(cluster), origin));
+}
+
+// Until Istio 1.5 what was sent to the proxy's own addresses was dropped, for fear of loops.
+std::optional<FilterChain> own_addresses_dropped(const World& world) {
+  if (!world.as_of_1_5 || world.self.ips.empty()) return std::nullopt;
+  FilterChain chain =
+      plain_chain("own-address-blackhole", plain_route(model::kBlackHoleCluster, model::builtin_origin()));
+  for (const IpAddress& ip : world.self.ips)
+    chain.match.prefix_ranges.push_back({ip, static_cast<uint8_t>(ip.bits())});
+  return chain;
+}
+
+model::ListenerPtr virtual_outbound(const World& world) {
+  auto listener = std::make_shared<model::Listener>();
+  listener->name = model::kVirtualOutbound;
+  listener->addresses = world.wildcards(kOutboundPort);
+  listener->protocol = "TCP";
+  listener->origin = model::builtin_origin();
+  FilterChain loop = plain_chain("virtualOutbound-blackhole",
+                                 plain_route(model::kBlackHoleCluster, model::builtin_origin()));
+  loop.match.destination_port = kOutboundPort;
+  loop.log = false;
+  listener->chains.push_back(std::move(loop));
+  if (auto dropped = own_addresses_dropped(world)) listener->chains.push_back(std::move(*dropped));
+  listener->chains.push_back(catch_all(world, "virtualOutbound-catchall-tcp"));
+  for (const Scope::Hidden& hidden : world.scope.hidden)
+    for (const Prefix& block : hidden.def->addresses)
+      if (block.is_host())
+        for (const RegistryPort& port : hidden.def->ports) {
+          const SocketAddress at{block.address, port.port};
+          listener->losers.push_back(
+              {hidden.def->origin, "listener " + listener_name(at), hidden.reason, at});
+        }
+  return listener;
+}
+
+// The claims of one egress group, added to the drafts in the order in which conflicts are settled.
+class Claims {
+ public:
+  Claims(const World& world, const EgressGroup& group, ListenerDrafts& drafts)
+      : world_(world), group_(group), routes_(group.routes, *world.mesh), drafts_(drafts) {
+    if (group.listener && group.listener->port && group.listener->port->number != 0)
+      declared_ = parse_protocol(group.listener->port->protocol);
+  }
+
+  void run() {
+    // HTTP ports have no exact address in Istio: whoever claims one for TCP goes first.
+    for (const bool http : {false, true})
+      for (const EgressGroup::Import& import : group_.services)
+        for (const RegistryPort& port : import.def->ports) {
+          if (import.only_port && port.port != *import.only_port) continue;
+          const Protocol protocol = declared_.value_or(port.protocol);
+          if (is_http(protocol) == http && protocol != Protocol::kUdp) claim(*import.def, port, protocol);
+        }
+  }
+
+ private:
+  void claim(const ServiceDef& def, const RegistryPort& port, Protocol protocol) {
+    if (def.discovery == Discovery::kAlias && (!world_.as_of_1_5 || is_http(protocol))) return;
+    PortInView view{&def, port.port, protocol, std::nullopt, false};
+    if (const auto bound = bind_address(port.port)) {
+      add(view, {*bound});
+    } else if (def.addresses.empty()) {
+      claim_without_address(view, port);
+    } else if (def.kubernetes) {
+      std::vector<SocketAddress> addresses;
+      for (const Prefix& vip : def.addresses)
+        if (world_.reachable(vip.address)) addresses.push_back({vip.address, port.port});
+      if (!addresses.empty()) add(view, std::move(addresses));
+    } else {
+      for (const Prefix& block : def.addresses) claim_block(view, block);
+    }
+  }
+
+  void claim_block(PortInView view, const Prefix& block) {
+    if (!world_.reachable(block.address)) return;
+    if (block.is_host()) {
+      if (block.address.is_any()) {
+        claim_wildcard(view);
+      } else {
+        add(view, {{block.address, view.listen_port}});
+      }
+      return;
+    }
+    view.block = block;
+    claim_wildcard(view);
+  }
+
+  void claim_wildcard(PortInView view) {
+    view.wildcard_bind = true;
+    add(view, world_.wildcards(view.listen_port));
+  }
+
+  // Headless Services, and ServiceEntries that name hosts only.
+  void claim_without_address(const PortInView& view, const RegistryPort& port) {
+    const ServiceDef& def = *view.def;
+    if (def.discovery == Discovery::kNone && !declared_) {
+      const auto endpoints = find_endpoints(world_.index, def, port);
+      const bool nothing_behind = def.entry && !def.entry->workload_selector && endpoints.empty();
+      if (!nothing_behind) {
+        for (const Candidate& one : endpoints) {
+          const auto* at = std::get_if<SocketAddress>(&one.endpoint.address);
+          if (!at || !world_.reachable(at->ip)) continue;
+          if (!world_.self.ips.empty() && at->ip == world_.self.ips.front()) continue;
+          add(view, {{at->ip, port.port}});
+        }
+        return;
+      }
+    }
+    // An HTTP port without an address is found by its Host header alone: nobody owns an address here.
+    if (!is_http(view.protocol)) claim_wildcard(view);
+  }
+
+  std::optional<SocketAddress> bind_address(uint16_t port) const {
+    if (!group_.listener) return std::nullopt;
+    if (const auto ip = IpAddress::parse(group_.listener->bind)) return SocketAddress{*ip, port};
+    if (group_.listener->capture_none) return SocketAddress{IpAddress::loopback(!world_.self.v4), port};
+    return std::nullopt;
+  }
+
+  void add(const PortInView& view, std::vector<SocketAddress> addresses) {
+    if (own_port(addresses.front())) return;
+    Claim claim;
+    claim.addresses = std::move(addresses);
+    claim.def = view.def;
+    claim.protocol = view.protocol;
+    claim.bind_to_port = group_.listener && group_.listener->capture_none;
+    claim.chains = chains_for(world_, routes_, view, claim.losers);
+    drafts_.add(std::move(claim));
+  }
+
+  const World& world_;
+  const EgressGroup& group_;
+  RouteTable routes_;
+  ListenerDrafts& drafts_;
+  std::optional<Protocol> declared_;  // by an egress listener with a port
+};
+
+}  // namespace
+
+std::vector<model::ListenerPtr> build_outbound(const World& world, std::vector<model::Finding>& findings) {
+  ListenerDrafts drafts;
+  for (const EgressGroup& group : world.scope.groups) {
+    // A catch-all listener of a Sidecar leaves alone what those with a port have made.
+    if (group.listener && !group.listener->port) drafts.lock();
+    Claims(world, group, drafts).run();
+  }
+  auto listeners =
+      drafts.finish(catch_all(world, "PassthroughFilterChain"), own_addresses_dropped(world), findings);
+  listeners.push_back(virtual_outbound(world));
+  return listeners;
+}
+
+}  // namespace sockmesh::config

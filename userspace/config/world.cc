@@ -1,0 +1,82 @@
+#include "config/world.h"
+
+#include <algorithm>
+
+namespace sockmesh::config {
+
+namespace {
+
+std::shared_ptr<const MeshConfig> mesh_of(const Resources& resources) {
+  return resources.mesh ? resources.mesh : std::make_shared<const MeshConfig>();
+}
+
+Registry registry_of(const Resources& resources, const MeshConfig& mesh) {
+  Registry registry;
+  registry.reserve(resources.services.size() + resources.service_entries.size());
+  for (const auto& service : resources.services) registry.push_back(define(service, mesh));
+  for (const auto& entry : resources.service_entries)
+    for (auto& def : define(entry, mesh)) registry.push_back(std::move(def));
+  std::sort(registry.begin(), registry.end(), [](const auto& a, const auto& b) {
+    if (older(*a, *b) || older(*b, *a)) return older(*a, *b);
+    return a->origin->name < b->origin->name;  // two ServiceEntries of one host, age and namespace
+  });
+  return registry;
+}
+
+Self self_of(const Resources& resources, const ResourceIndex& index, const ProxyIdentity& identity) {
+  Self self;
+  self.gateway = identity.role == Role::kGateway;
+  self.name = identity.pod;
+  self.ns = identity.ns;
+  self.node = identity.node;
+  self.labels = identity.labels;
+  self.ips = identity.ips;
+  if (const Pod* pod = index.pod_named(identity.ns, identity.pod)) {
+    const auto at = std::find_if(resources.pods.begin(), resources.pods.end(),
+                                 [&](const auto& one) { return one.get() == pod; });
+    self.pod = *at;
+    self.labels = pod->meta.labels;
+    if (self.ips.empty()) self.ips = pod->ips;
+    if (!pod->node.empty()) self.node = pod->node;
+    self.locality = index.locality_of(*pod);
+  }
+  if (!self.locality) self.locality = index.locality_of_node(self.node);
+  if (!self.ips.empty()) {
+    const auto has = [&](bool v6) {
+      return std::any_of(self.ips.begin(), self.ips.end(), [&](const auto& ip) { return ip.is_v6() == v6; });
+    };
+    self.v4 = has(false);
+    self.v6 = has(true);
+  } else {
+    self.v6 = true;  // nothing is known: leave nothing out
+  }
+  return self;
+}
+
+}  // namespace
+
+World::World(const Resources& all, const ProxyIdentity& who)
+    : resources(all),
+      mesh(mesh_of(all)),
+      index(all),
+      rules(all.destination_rules, *mesh),
+      registry(registry_of(all, *mesh)),
+      identity(who),
+      self(self_of(all, index, who)),
+      scope(scope_for(registry, all, *mesh, self.ns, self.labels, self.gateway)),
+      as_of_1_5(mesh->compatibility_version == "1.5") {}
+
+const MergedRule* World::rule_for(const Scope::Host& host) const {
+  return rules.find(self.ns, self.labels, host.owner->host, host.owner->ns);
+}
+
+std::vector<SocketAddress> World::wildcards(uint16_t port) const {
+  std::vector<SocketAddress> addresses;
+  if (self.v4) addresses.push_back({IpAddress::any(false), port});
+  if (self.v6) addresses.push_back({IpAddress::any(true), port});
+  if (self.v4 && self.v6 && !self.ips.empty() && self.ips.front().is_v6())
+    std::swap(addresses[0], addresses[1]);
+  return addresses;
+}
+
+}  // namespace sockmesh::config
