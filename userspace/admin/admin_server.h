@@ -31,7 +31,8 @@ struct AdminOptions {
   std::optional<uint16_t> status_port = 15020;
   std::optional<uint16_t> readiness_port = 15021;
   std::optional<uint16_t> metrics_port = 15090;
-  std::string any_address;  // where 15020, 15021, 15090 listen; "" is all addresses of both families
+  std::string app_annotations;  // ISTIO_PROMETHEUS_ANNOTATIONS: the application's page joins ours on 15020
+  std::string any_address;      // where 15020, 15021, 15090 listen; "" is all addresses of both families
 };
 
 class AdminServer {

@@ -47,8 +47,9 @@ struct ConnectionRecord {
   uint64_t bytes_received = 0;  // from downstream
   uint64_t bytes_sent = 0;      // to downstream
   uint64_t spliced_received = 0, spliced_sent = 0;
-  std::string lane, lane_reason;  // "sk_skb", why
-  bool log = true;                // false: no access-log line (virtualOutbound-blackhole)
+  std::string lane, lane_reason;                            // "sk_skb", why
+  bool downstream_closed = false, upstream_closed = false;  // FIN seen from that side: half-closed
+  bool log = true;  // false: no access-log line (virtualOutbound-blackhole)
 };
 
 }  // namespace sockmesh::telemetry

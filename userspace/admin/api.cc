@@ -1,0 +1,294 @@
+#include "admin/api.h"
+
+#include <algorithm>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "admin/envoy_dump.h"
+#include "admin/question.h"
+#include "admin/views.h"
+#include "base/strings.h"
+#include "model/explain.h"
+
+namespace sockmesh::admin {
+
+namespace {
+
+struct Call {  // what a handler gets
+  const Sources& sources;
+  const AppMetrics& app;
+  const Request& request;
+
+  std::string query(const std::string& name, const std::string& otherwise = "") const {
+    const auto found = request.query.find(name);
+    return found == request.query.end() ? otherwise : found->second;
+  }
+  bool has(const std::string& name) const { return request.query.count(name) > 0; }
+};
+using Handler = Reply (*)(const Call&);
+
+Reply text(int status, std::string body) {
+  if (body.empty() || body.back() != '\n') body += '\n';
+  return {.status = status, .body = std::move(body)};
+}
+Reply json(const Json& value) {
+  // Names may come from the wire (SNI): what is not UTF-8 is replaced.
+  return {.status = 200,
+          .type = "application/json",
+          .body = value.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
+}
+Reply failure(int status, const std::string& message) {
+  Reply reply = json({{"error", message}});
+  reply.status = status;
+  return reply;
+}
+Reply not_here(const char* what) { return failure(501, fmt::format("this agent has no {}", what)); }
+Reply no_config() { return failure(503, "no configuration received yet"); }
+
+Reply done(const Result<void>& result) {
+  return result ? json({{"ok", true}}) : failure(409, result.error().message);
+}
+
+model::SnapshotPtr snapshot_of(const Call& call) {
+  return call.sources.snapshot ? call.sources.snapshot() : nullptr;
+}
+std::vector<EndpointState> states_of(const Call& call) {
+  return call.sources.endpoint_states ? call.sources.endpoint_states() : std::vector<EndpointState>{};
+}
+AgentStatus status_of(const Call& call) {
+  return call.sources.status ? call.sources.status() : AgentStatus{};
+}
+Readiness readiness_of(const Call& call) {
+  return call.sources.readiness ? call.sources.readiness() : Readiness{false, "readiness is not known"};
+}
+
+// --- ours ---
+
+Reply flows(const Call& call) {
+  if (!call.sources.flows) return not_here("flow table");
+  return json(flows_view(call.sources.flows(), monotonic_now()));
+}
+
+template <Json (*View)(const model::Snapshot&)>
+Reply view(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  return snapshot ? json(View(*snapshot)) : no_config();
+}
+
+Reply endpoints(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  return snapshot ? json(endpoints_view(*snapshot, states_of(call))) : no_config();
+}
+
+Reply status(const Call& call) {
+  if (!call.sources.status) return not_here("status");
+  const auto snapshot = snapshot_of(call);
+  return json(status_view(status_of(call), readiness_of(call), snapshot.get(), wall_now()));
+}
+
+Question question_of(const Call& call) {
+  Question question{.destination = call.query("destination"),
+                    .direction = call.query("direction", "outbound"),
+                    .source = call.query("source")};
+  if (call.has("sni")) question.sni = call.query("sni");
+  if (call.has("tls")) question.tls = call.query("tls") == "true";
+  return question;
+}
+
+Reply explain_flow(const Call& call, const std::string& id_text) {
+  const auto id = parse_number<uint64_t>(id_text);
+  if (!id) return failure(400, fmt::format("flow '{}': expected the number of an open flow", id_text));
+  if (!call.sources.flows) return not_here("flow table");
+  const FlowListing listing = call.sources.flows();
+  const auto found = std::find_if(listing.flows.begin(), listing.flows.end(),
+                                  [&](const auto& record) { return record.id == *id; });
+  if (found == listing.flows.end())
+    return failure(404, fmt::format("flow {}: no such open connection ({} are open)", *id, listing.total));
+  if (!found->snapshot) return no_config();  // accepted, not routed yet
+  model::ConnectionInfo info{.direction = found->direction,
+                             .destination = found->downstream_local,
+                             .source = found->downstream_remote};
+  info.bound = bound_listener(*found->snapshot, info.destination);
+  if (!found->server_name.empty()) info.hello = model::TlsHello{true, found->server_name};
+  return json(
+      explanation_view(model::explain(*found->snapshot, info), states_of(call), &*found, monotonic_now()));
+}
+
+Reply explain(const Call& call) {
+  if (call.has("flow")) return explain_flow(call, call.query("flow"));
+  const auto snapshot = snapshot_of(call);
+  if (!snapshot) return no_config();
+  const auto info = connection_of(question_of(call), *snapshot);
+  if (!info) return failure(400, info.error().message);
+  return json(explanation_view(model::explain(*snapshot, *info), states_of(call), nullptr, monotonic_now()));
+}
+
+Reply splice(const Call& call) {
+  if (!call.sources.set_splice) return not_here("kernel lanes");
+  const std::string enabled = call.query("enabled");
+  if (enabled != "true" && enabled != "false")
+    return failure(400, fmt::format("enabled '{}': expected true or false", enabled));
+  return done(call.sources.set_splice(enabled == "true"));
+}
+
+Reply drain(const Call& call) {
+  if (!call.sources.drain) return not_here("drain");
+  return done(call.sources.drain({.inbound_only = call.query("inboundonly", "false") != "false"}));
+}
+
+// --- Envoy's and Istio's ---
+
+Reply ready(const Call& call) {
+  const Readiness readiness = readiness_of(call);
+  if (readiness.ready) return text(200, call.request.path == "/ready" ? "LIVE" : "ok");
+  return text(503, readiness.text.empty() ? "not ready" : readiness.text);
+}
+
+Reply metrics(const Call& call) {
+  if (!call.sources.metrics) return not_here("metrics");
+  return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = call.sources.metrics()};
+}
+
+// 15020: ours first, then the application's, as istio-agent merges them.
+Reply merged_metrics(const Call& call) {
+  Reply reply = metrics(call);
+  if (reply.status != 200 || !call.app.present()) return reply;
+  constexpr auto kTimeout = std::chrono::seconds(3);
+  const std::string app = call.app.page(kTimeout);
+  reply.body += fmt::format(
+      "# HELP istio_agent_scrape_failures_total Failed scrapes\n"
+      "# TYPE istio_agent_scrape_failures_total counter\n"
+      "istio_agent_scrape_failures_total{{type=\"application\"}} {}\n",
+      call.app.failures());
+  reply.body += app;
+  return reply;
+}
+
+Reply info(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  return json(server_info(status_of(call), readiness_of(call), snapshot.get(), wall_now()));
+}
+
+Reply dump(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  if (!snapshot) return no_config();
+  return json(config_dump(*snapshot, status_of(call),
+                          {.include_eds = call.has("include_eds"), .mask = call.query("mask")}));
+}
+
+Reply envoy_clusters(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  if (!snapshot) return no_config();
+  if (call.query("format") == "json") return json(cluster_statuses(*snapshot, states_of(call)));
+  return {.body = cluster_statuses_text(*snapshot, states_of(call))};
+}
+
+Reply envoy_listeners(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  if (!snapshot) return no_config();
+  std::vector<std::string> lines;
+  for (const auto& listener : snapshot->listeners)
+    for (const SocketAddress& address : listener->addresses)
+      lines.push_back(fmt::format("{}::{}\n", listener->name, address.to_string()));
+  std::sort(lines.begin(), lines.end());
+  return {.body = join(lines, "")};
+}
+
+Reply logging(const Call& call) {
+  if (!call.sources.loggers) return not_here("loggers");
+  const bool changes = call.has("level") || call.has("paths");
+  if (changes && !call.sources.set_log_level) return not_here("switch for log levels");
+  if (call.has("level")) {
+    if (const auto set = call.sources.set_log_level("", call.query("level")); !set)
+      return text(400, set.error().message);
+  }
+  for (const std::string_view path : split(call.query("paths"), ',', /*skip_empty=*/true)) {
+    const auto parts = split(path, ':');
+    if (parts.size() != 2) return text(400, fmt::format("paths '{}': expected logger:level", path));
+    if (const auto set = call.sources.set_log_level(std::string(parts[0]), std::string(parts[1])); !set)
+      return text(400, set.error().message);
+  }
+  std::string body = "active loggers:\n";
+  for (const Logger& logger : call.sources.loggers())
+    body += fmt::format("  {}: {}\n", logger.name, logger.level);
+  return text(200, body);
+}
+
+Reply drain_listeners(const Call& call) {
+  const Reply reply = drain(call);
+  return reply.status == 200 ? text(200, "OK") : reply;
+}
+
+Reply quit(const Call& call) {
+  if (!call.sources.quit) return not_here("way to end it from here");
+  call.sources.quit();
+  return text(200, "OK");
+}
+
+// --- the table ---
+
+constexpr unsigned kSocket = static_cast<unsigned>(Door::kSocket),
+                   kAdmin = static_cast<unsigned>(Door::kAdmin),
+                   kStatus = static_cast<unsigned>(Door::kStatus),
+                   kReadiness = static_cast<unsigned>(Door::kReadiness),
+                   kMetrics = static_cast<unsigned>(Door::kMetrics);
+
+struct Path {
+  const char* method;
+  const char* path;
+  unsigned doors;
+  Handler handler;
+};
+
+constexpr Path kPaths[] = {
+    {"GET", "/v1/status", kSocket, status},
+    {"GET", "/v1/flows", kSocket, flows},
+    {"GET", "/v1/listeners", kSocket, view<listeners_view>},
+    {"GET", "/v1/clusters", kSocket, view<clusters_view>},
+    {"GET", "/v1/endpoints", kSocket, endpoints},
+    {"GET", "/v1/explain", kSocket, explain},
+    {"POST", "/v1/splice", kSocket, splice},
+    {"POST", "/v1/drain", kSocket, drain},
+
+    {"GET", "/ready", kSocket | kAdmin, ready},
+    {"GET", "/server_info", kSocket | kAdmin, info},
+    {"GET", "/config_dump", kSocket | kAdmin, dump},
+    {"GET", "/clusters", kSocket | kAdmin, envoy_clusters},
+    {"GET", "/listeners", kSocket | kAdmin, envoy_listeners},
+    {"GET", "/logging", kSocket | kAdmin, logging},
+    {"POST", "/logging", kSocket | kAdmin, logging},
+    {"POST", "/drain_listeners", kSocket | kAdmin, drain_listeners},
+    {"POST", "/drain", kStatus, drain_listeners},
+    {"POST", "/quitquitquit", kSocket | kAdmin | kStatus, quit},
+
+    {"GET", "/healthz/ready", kSocket | kStatus | kReadiness, ready},
+    {"GET", "/stats/prometheus", kSocket | kAdmin | kMetrics, metrics},
+    {"GET", "/metrics", kMetrics, metrics},
+    {"GET", "/stats/prometheus", kStatus, merged_metrics},
+    {"GET", "/metrics", kStatus, merged_metrics},
+};
+
+}  // namespace
+
+Api::Api(Sources sources, AppMetrics app) : sources_(std::move(sources)), app_(std::move(app)) {}
+
+Reply Api::handle(Door door, const Request& request) const {
+  bool other_method = false;
+  for (const Path& path : kPaths) {
+    if (request.path != path.path || !(path.doors & static_cast<unsigned>(door))) continue;
+    if (request.method != path.method) {
+      other_method = true;
+      continue;
+    }
+    // What changes the agent is for those who share its network namespace; the Unix socket has its own mode.
+    if (request.method == "POST" && door != Door::kSocket && !request.from_localhost)
+      return text(403, "only requests from localhost are allowed");
+    return path.handler({sources_, app_, request});
+  }
+  if (other_method) return text(405, fmt::format("{} is not allowed for {}", request.method, request.path));
+  return text(404, fmt::format("no such path: {}", request.path));
+}
+
+}  // namespace sockmesh::admin

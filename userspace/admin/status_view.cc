@@ -1,0 +1,99 @@
+// Status: what the agent is, what configuration it follows, which lanes it may use and why.
+#include "admin/view_parts.h"
+
+namespace sockmesh::admin {
+
+namespace {
+
+const char* severity_text(model::Severity severity) {
+  switch (severity) {
+    case model::Severity::kInfo:
+      return "Info";
+    case model::Severity::kWarning:
+      return "Warning";
+    case model::Severity::kError:
+      return "Error";
+  }
+  return "Warning";
+}
+
+Json config_view(const ConfigStatus& config, const model::Snapshot* snapshot) {
+  return {{"source", config.source},
+          {"location", text_or_null(config.location)},
+          {"version", snapshot ? text_or_null(snapshot->version) : Json(nullptr)},
+          {"generation", snapshot ? snapshot->generation : 0},
+          {"loaded", snapshot ? Json(utc(config.loaded)) : Json(nullptr)},
+          {"rejected", config.rejected},
+          {"lastError", text_or_null(config.last_error)}};
+}
+
+Json identity_view(const AgentStatus& status, const model::Snapshot* snapshot) {
+  Json ips = Json::array(), labels = Json::object();
+  if (snapshot) {
+    for (const IpAddress& ip : snapshot->self_ips) ips.push_back(ip.to_string());
+    for (const auto& [key, value] : snapshot->self_labels) labels[key] = value;
+  }
+  return {{"role", status.role},
+          {"pod", text_or_null(status.pod)},
+          {"namespace", text_or_null(status.ns)},
+          {"node", text_or_null(status.node)},
+          {"clusterId", snapshot ? text_or_null(snapshot->self.cluster_id) : Json(nullptr)},
+          {"ips", std::move(ips)},
+          {"labels", std::move(labels)},
+          {"interception", text_or_null(status.interception)}};
+}
+
+Json lane_view(const LaneStatus& lane) {
+  return {{"lane", lane.lane},       {"available", lane.available},      {"enabled", lane.enabled},
+          {"verdict", lane.verdict}, {"flowsActive", lane.flows_active}, {"flowsTotal", lane.flows_total}};
+}
+
+Json counts_view(const AgentStatus& status, const model::Snapshot* snapshot) {
+  uint64_t active = 0, total = 0, endpoints = 0;
+  for (const WorkerStatus& worker : status.workers) {
+    active += worker.connections_active;
+    total += worker.connections_total;
+  }
+  if (snapshot)
+    for (const auto& [name, cluster] : snapshot->clusters) endpoints += cluster->endpoints.size();
+  return {{"connectionsActive", active},
+          {"connectionsTotal", total},
+          {"listeners", snapshot ? snapshot->listeners.size() : 0},
+          {"clusters", snapshot ? snapshot->clusters.size() : 0},
+          {"endpoints", endpoints}};
+}
+
+}  // namespace
+
+Json status_view(const AgentStatus& status, const Readiness& readiness, const model::Snapshot* snapshot,
+                 WallTime now) {
+  Json lanes = Json::array(), workers = Json::array(), findings = Json::array();
+  for (const LaneStatus& lane : status.lanes) lanes.push_back(lane_view(lane));
+  for (const WorkerStatus& worker : status.workers)
+    workers.push_back({{"index", worker.index},
+                       {"backend", worker.backend},
+                       {"connectionsActive", worker.connections_active},
+                       {"connectionsTotal", worker.connections_total}});
+  if (snapshot)
+    for (const model::Finding& finding : snapshot->findings)
+      findings.push_back({{"code", finding.code},
+                          {"severity", severity_text(finding.severity)},
+                          {"text", finding.text},
+                          {"object", object_view(finding.object)}});
+  return {{"version", status.version},
+          {"pid", status.pid},
+          {"started", utc(status.started)},
+          {"uptimeSeconds", std::chrono::duration_cast<std::chrono::seconds>(now - status.started).count()},
+          {"ready", readiness.ready},
+          {"readyText", text_or_null(readiness.text)},
+          {"draining", status.draining},
+          {"identity", identity_view(status, snapshot)},
+          {"config", config_view(status.config, snapshot)},
+          {"dataPath", {{"mode", status.data_path}, {"spliceEnabled", status.splice_enabled}}},
+          {"lanes", std::move(lanes)},
+          {"workers", std::move(workers)},
+          {"counts", counts_view(status, snapshot)},
+          {"findings", std::move(findings)}};
+}
+
+}  // namespace sockmesh::admin
