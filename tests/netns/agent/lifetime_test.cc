@@ -1,0 +1,85 @@
+// How an agent ends: in order, or killed. Either way nothing of it stays, and no peer takes a cut stream for
+// a whole one.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <set>
+
+#include "base/strings.h"
+#include "test_support/eventually.h"
+#include "two_sidecars.h"
+
+namespace sockmesh::test {
+namespace {
+
+// The BPF programs and maps a process holds, as "prog 12", "map 34".
+std::set<std::string> bpf_objects(pid_t pid) {
+  std::set<std::string> objects;
+  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fdinfo", pid))) {
+    const std::string text = read_text(entry.path().string());
+    for (const std::string_view line : split(text, '\n', true)) {
+      for (const std::string_view kind : {"prog", "map"}) {
+        const std::string key = std::string(kind) + "_id:";
+        if (line.starts_with(key)) objects.insert(fmt::format("{} {}", kind, trim(line.substr(key.size()))));
+      }
+    }
+  }
+  return objects;
+}
+
+bool exists(const std::string& object) {
+  const auto words = split(object, ' ');
+  return run({.argv = {"bpftool", std::string(words[0]), "show", "id", std::string(words[1])}}).status == 0;
+}
+
+bool any_exists(const std::set<std::string>& objects) {
+  return std::any_of(objects.begin(), objects.end(), exists);
+}
+
+TEST_CASE("an agent that is told to end leaves in order") {
+  TwoSidecars two;
+  two.check({.flows = 5});
+  const auto objects = bpf_objects(two.client.process().pid());
+  INFO(two.client.errors());
+  CHECK(two.client.process().stop() == 0);
+  CHECK_FALSE(std::filesystem::exists(two.client.run_dir() + "/admin.sock"));
+  EVENTUALLY(!any_exists(objects));
+}
+
+TEST_CASE("a killed agent leaves nothing, and its flows end with RST") {
+  TwoSidecars two;
+  const StreamRun held{.scenario = Scenario::echo, .flows = 10, .client_options = {"--hold-at", "30000"}};
+  Process server = two.start_server(held);
+  Process client = two.start_client(held);
+  EVENTUALLY(client.output().find("holding") != std::string::npos);
+  const auto objects = bpf_objects(two.client.process().pid());
+  const bool spliced = two.lane_flows("sk_skb") > 0;
+  CHECK(spliced == !objects.empty());
+
+  two.client.process().kill();
+  EVENTUALLY(!any_exists(objects));
+  // A FIN would make a cut stream look whole; flows in the kernel's lane end with RST (SO_LINGER).
+  if (spliced) {
+    client.signal(SIGUSR1);
+    CHECK(client.wait().value_or(-1) == 1);
+    CHECK(tally_of(client)["resets"] == 10);
+  }
+}
+
+TEST_CASE("agents in different namespaces of one machine do not meet") {
+  TwoSidecars first, second;
+  first.check({.flows = 5});
+  second.check({.flows = 5});
+  CHECK(first.client.process().stop() == 0);
+  second.check({.flows = 5});
+}
+
+TEST_CASE("the agent drops its privileges") {
+  TwoSidecars two;
+  const std::string status = read_text(fmt::format("/proc/{}/status", two.client.process().pid()));
+  CHECK_THAT(status, Catch::Contains("Uid:\t1337\t1337\t1337\t1337"));
+  CHECK_THAT(status, Catch::Contains("Gid:\t1337\t1337\t1337\t1337"));
+}
+
+}  // namespace
+}  // namespace sockmesh::test

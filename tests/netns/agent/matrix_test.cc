@@ -1,0 +1,31 @@
+// Every kind of stream through two sidecars, on each data path, over both families: bytes, log lines and
+// metrics agree.
+#include <catch2/catch.hpp>
+
+#include "two_sidecars.h"
+
+namespace sockmesh::test {
+namespace {
+
+void run_matrix(const std::string& data_path, const std::string& lane) {
+  TwoSidecars two(data_path);
+  if (two.lane_flows(lane) < 0) {
+    WARN("lane " << lane << " is not available here: " << two.client.ctl("status")["lanes"].dump());
+    return;
+  }
+  for (const Scenario scenario : all_scenarios()) {
+    for (const bool ipv6 : {false, true}) {
+      two.check({.scenario = scenario,
+                 .bytes = scenario == Scenario::tiny_writes ? 5000u : 300'000u,
+                 .ipv6 = ipv6});
+    }
+  }
+  CHECK(two.lane_flows(lane) > 0);
+}
+
+TEST_CASE("every stream through two sidecars, epoll, workers") { run_matrix("epoll", "epoll"); }
+TEST_CASE("every stream through two sidecars, io_uring, workers") { run_matrix("io_uring", "io_uring"); }
+TEST_CASE("every stream through two sidecars, sockmap, workers") { run_matrix("sockmap", "sk_skb"); }
+
+}  // namespace
+}  // namespace sockmesh::test

@@ -1,0 +1,170 @@
+#include "mesh.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <stdexcept>
+
+#include "base/strings.h"
+#include "test_support/eventually.h"
+#include "test_support/http.h"
+
+namespace sockmesh::test {
+namespace {
+
+constexpr uid_t kAgentUser = 1337;
+
+void must(bool holds, const std::string& what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+// One connection from inside the pod: sends `line`, returns the first line that comes back.
+std::string exchange_line(Pod& from, const SocketAddress& to, const std::string& line) {
+  std::string answer;
+  from.netns.run([&] {
+    const Fd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval patience{patient(std::chrono::seconds(10)).count() / 1000, 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    sockaddr_storage storage{};
+    const socklen_t length = to.to_sockaddr(storage);
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) return;
+    if (!line.empty() && send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return;
+    char byte = 0;
+    while (recv(fd.get(), &byte, 1, 0) == 1 && byte != '\n') answer.push_back(byte);
+  });
+  return answer;
+}
+
+}  // namespace
+
+Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const std::string& hosts,
+             const AgentOptions& options)
+    : pod_(pod), run_dir_(dir_.make_folder("run")) {
+  must(chown(run_dir_.c_str(), kAgentUser, kAgentUser) == 0, "chown " + run_dir_);
+  // The pod sees the mesh's names as its /etc/hosts; stdout is the access log, stderr what the agent says.
+  const std::string script =
+      fmt::format("mount --bind {} /etc/hosts && exec \"$@\" 2>{}", hosts, dir_.file("stderr"));
+  auto process = Process::start(
+      {.argv = {"unshare", "--mount", "sh", "-c", script, "sh", built_program("sockmesh-agent"), "--role",
+                options.role, "--config", config, "--run-dir", run_dir_, "--data-path", options.data_path,
+                "--workers", std::to_string(options.workers)},
+       .netns = &pod.netns,
+       .env = {{"POD_NAME", name},
+               {"POD_NAMESPACE", options.ns},
+               {"INSTANCE_IP", pod.v4.to_string() + "," + pod.v6.to_string()}},
+       .output = dir_.file("stdout")});
+  must(process.has_value(), "starting the agent");
+  process_ = std::move(*process);
+  const SocketAddress health{IpAddress::loopback(false), 15021};
+  const bool ready = eventually(
+      [&] {
+        if (!process_.running()) return true;
+        const auto response = http_get(pod_.netns, health, "/healthz/ready");
+        return response && response->status == 200;
+      },
+      std::chrono::seconds(20));
+  must(ready && process_.running(), "the agent of " + name + " does not become ready:\n" + errors());
+}
+
+nlohmann::json Agent::ctl(const std::string& command) const {
+  std::vector<std::string> argv{built_program("sockmeshctl"), "--run-dir", run_dir_};
+  for (const std::string_view word : split(command, ' ', true)) argv.emplace_back(word);
+  argv.insert(argv.end(), {"-o", "json"});
+  return nlohmann::json::parse(must_run(argv));
+}
+
+std::vector<AccessLine> Agent::log() const { return read_access_log(read_text(dir_.file("stdout"))); }
+
+std::string Agent::errors() const { return read_text(dir_.file("stderr")); }
+
+std::string Agent::metrics() const {
+  const auto response = http_get(pod_.netns, {IpAddress::loopback(false), 15090}, "/stats/prometheus");
+  must(response && response->status == 200, "GET /stats/prometheus");
+  return response->body;
+}
+
+size_t Agent::open_flows() const { return ctl("flows")["total"].get<size_t>(); }
+
+size_t Agent::descriptors() const {
+  const std::filesystem::directory_iterator all(fmt::format("/proc/{}/fd", process_.pid()));
+  return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+uint64_t Agent::status_bytes(const std::string& field) const {
+  const std::string status = read_text(fmt::format("/proc/{}/status", process_.pid()));
+  for (const std::string_view line : split(status, '\n')) {
+    if (!line.starts_with(field + ":")) continue;
+    const auto words = split(trim(line.substr(field.size() + 1)), ' ', true);
+    return words.empty() ? 0 : parse_number<uint64_t>(words[0]).value_or(0) * 1024;
+  }
+  return 0;
+}
+
+uint64_t Agent::resident() const { return status_bytes("VmRSS"); }
+
+Mesh::Mesh() {
+  name("localhost", "127.0.0.1");
+  apply("mesh-config.yaml", mesh_config());
+}
+
+void Mesh::apply(const std::string& file, const std::string& manifests) { config_.write(file, manifests); }
+
+void Mesh::apply_file(const std::string& path) {
+  apply(std::filesystem::path(path).filename().string(), read_text(source_file(path)));
+}
+
+void Mesh::remove(const std::string& file) { std::filesystem::remove(config_.file(file)); }
+
+void Mesh::name(const std::string& host, const std::string& address) {
+  // In place: pods have bound the file itself.
+  const std::string path = names_.file("hosts");
+  must(must_run({"sh", "-c", fmt::format("echo '{} {}' >> {}", address, host, path)}).empty(), "hosts");
+}
+
+Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
+  must_run({built_program("sockmesh-init"), "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT",
+            "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"},
+           &pod.netns);
+  agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
+  return *agents_.back();
+}
+
+Agent& Mesh::gateway(Pod& pod, const std::string& name, AgentOptions options) {
+  options.role = "gateway";
+  agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
+  return *agents_.back();
+}
+
+void Mesh::echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome) {
+  auto server = Process::start(
+      {.argv = {built_program("sm-echo"), std::to_string(port), prefix, welcome}, .netns = &pod.netns});
+  must(server.has_value(), "starting sm-echo");
+  must(eventually([&] { return server->output().find("listening") != std::string::npos; }),
+       "sm-echo listens");
+  applications_.push_back(std::move(*server));
+}
+
+std::string Mesh::ask(Pod& from, const SocketAddress& to, const std::string& line) {
+  return exchange_line(from, to, line + "\n");
+}
+
+std::string Mesh::listen(Pod& from, const SocketAddress& to) { return exchange_line(from, to, ""); }
+
+std::string mesh_config(const std::string& more) {
+  std::string text =
+      "apiVersion: v1\n"
+      "kind: ConfigMap\n"
+      "metadata: {name: istio, namespace: istio-system}\n"
+      "data:\n"
+      "  mesh: |-\n"
+      "    accessLogFile: /dev/stdout\n";
+  for (const std::string_view line : split(more, '\n', true)) text += "    " + std::string(line) + "\n";
+  return text;
+}
+
+std::string source_file(const std::string& path) { return SOCKMESH_SOURCE_DIR "/" + path; }
+
+}  // namespace sockmesh::test

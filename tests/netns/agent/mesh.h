@@ -1,0 +1,96 @@
+// A mesh for end-to-end tests: pods (namespaces), sidecars and gateways (real agents behind real rules) and a
+// folder of manifests that plays the API server. Verbs, so that a case fits a screen. Failures throw. One
+// thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "access_line.h"
+#include "test_support/netns.h"
+#include "test_support/process.h"
+#include "test_support/temp_dir.h"
+
+namespace sockmesh::test {
+
+struct AgentOptions {
+  std::string role = "sidecar";
+  std::string ns = "default";
+  std::string data_path = "auto";
+  int workers = 2;
+};
+
+// A running agent of a pod.
+class Agent {
+ public:
+  Agent(Pod& pod, const std::string& name, const std::string& config, const std::string& hosts,
+        const AgentOptions& options);
+
+  Pod& pod() { return pod_; }
+  Process& process() { return process_; }
+  const std::string& run_dir() const { return run_dir_; }
+  nlohmann::json ctl(const std::string& command) const;  // sockmeshctl COMMAND... -o json
+  std::vector<AccessLine> log() const;                   // all lines so far
+  std::string errors() const;                            // what it said of itself
+  std::string metrics() const;                           // /stats/prometheus on 15090
+  size_t open_flows() const;
+  size_t descriptors() const;                             // open file descriptors
+  uint64_t resident() const;                              // bytes
+  uint64_t status_bytes(const std::string& field) const;  // of /proc/PID/status: "VmRSS", "RssAnon"
+
+ private:
+  Pod& pod_;
+  TempDir dir_;
+  std::string run_dir_;
+  Process process_;
+};
+
+class Mesh {
+ public:
+  Mesh();
+
+  // kubectl apply and delete: a file of the folder, replaced in one step.
+  void apply(const std::string& file, const std::string& manifests);
+  void apply_file(const std::string& path);  // of the source tree
+  void remove(const std::string& file);
+  void name(const std::string& host, const std::string& address);  // in the cluster's DNS
+
+  Pod& pod(const std::string& name, const std::string& v4) { return network_.add(name, v4); }
+  Netns& node() { return network_.node(); }
+  // Rules and agent, ready when it returns.
+  Agent& sidecar(Pod& pod, const std::string& name, AgentOptions options = {});
+  Agent& gateway(Pod& pod, const std::string& name, AgentOptions options = {});
+  // sm-echo: answers lines with a prefix.
+  void echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome = "");
+  // Says a line and returns the first one that comes back, "" if none does.
+  std::string ask(Pod& from, const SocketAddress& to, const std::string& line);
+  // What the server says first.
+  std::string listen(Pod& from, const SocketAddress& to);
+
+ private:
+  TempDir config_;
+  TempDir names_;
+  PodNetwork network_;
+  std::vector<std::unique_ptr<Agent>> agents_;
+  std::vector<Process> applications_;
+};
+
+// A ConfigMap "istio" with this MeshConfig and the access log on.
+std::string mesh_config(const std::string& more = "");
+std::string source_file(const std::string& path);  // of the source tree
+
+// True in builds whose memory figures mean nothing.
+constexpr bool sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#elif defined(__has_feature)
+  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+  return false;
+#endif
+}
+
+}  // namespace sockmesh::test
