@@ -81,7 +81,7 @@ Json cluster_metadata(const model::Cluster& cluster) {
     istio["services"] = {{{"host", cluster.service_host},
                           {"name", cluster.service_name},
                           {"namespace", cluster.service_namespace}}};
-  return {{"filter_metadata", {{"istio", std::move(istio)}}}};
+  return istio.empty() ? Json(nullptr) : Json{{"filter_metadata", {{"istio", std::move(istio)}}}};
 }
 
 Json outlier_of(const model::OutlierDetection& outlier) {
@@ -119,7 +119,7 @@ Json envoy_cluster(const model::Cluster& cluster) {
     if (cluster.keepalive->interval) keepalive["keepalive_interval"] = cluster.keepalive->interval->count();
     json["upstream_connection_options"] = {{"tcp_keepalive", std::move(keepalive)}};
   }
-  json["metadata"] = cluster_metadata(cluster);
+  if (Json metadata = cluster_metadata(cluster); !metadata.is_null()) json["metadata"] = std::move(metadata);
   return json;
 }
 

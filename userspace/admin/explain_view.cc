@@ -5,14 +5,19 @@ namespace sockmesh::admin {
 
 namespace {
 
+// The client as far as the question told: often only its address.
+Json source_text(const SocketAddress& source) {
+  if (source == SocketAddress{}) return nullptr;
+  return source.port == 0 ? source.ip.to_string() : source.to_string();
+}
+
 Json connection_view(const model::ConnectionInfo& connection) {
   const auto& hello = connection.hello;
-  return {
-      {"direction", direction_text(connection.direction)},
-      {"destination", connection.destination.to_string()},
-      {"source", connection.source == SocketAddress{} ? Json(nullptr) : Json(connection.source.to_string())},
-      {"tls", hello ? Json(hello->is_tls) : Json(nullptr)},
-      {"serverName", hello ? text_or_null(hello->server_name) : Json(nullptr)}};
+  return {{"direction", direction_text(connection.direction)},
+          {"destination", connection.destination.to_string()},
+          {"source", source_text(connection.source)},
+          {"tls", hello ? Json(hello->is_tls) : Json(nullptr)},
+          {"serverName", hello ? text_or_null(hello->server_name) : Json(nullptr)}};
 }
 
 Json cluster_part(const model::Explanation::ClusterPart& part) {

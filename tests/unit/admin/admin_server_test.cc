@@ -1,0 +1,177 @@
+#include "admin/admin_server.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "base/fd.h"
+
+namespace sockmesh::admin {
+
+namespace {
+
+class RunDir {
+ public:
+  RunDir() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sockmesh-admin-XXXXXX").string();
+    REQUIRE(::mkdtemp(pattern.data()));
+    path_ = pattern;
+  }
+  ~RunDir() { std::filesystem::remove_all(path_); }
+  std::string socket() const { return path_ + "/admin.sock"; }
+
+ private:
+  std::string path_;
+};
+
+// Port 0 everywhere, on loopback.
+AdminOptions options(const RunDir& dir) {
+  AdminOptions options;
+  options.socket_path = dir.socket();
+  options.admin_port = options.status_port = options.readiness_port = options.metrics_port = 0;
+  options.any_address = "127.0.0.1";
+  return options;
+}
+
+Sources sources() {
+  Sources sources;
+  sources.readiness = [] { return Readiness{true, ""}; };
+  sources.metrics = [] { return std::string("istio_build 1\n"); };
+  sources.flows = [] { return FlowListing{}; };
+  return sources;
+}
+
+httplib::Client over_socket(const RunDir& dir) {
+  httplib::Client client(dir.socket());
+  client.set_address_family(AF_UNIX);
+  return client;
+}
+
+int status_of(uint16_t port, const std::string& path) {
+  const auto reply = httplib::Client("127.0.0.1", port).Get(path);
+  return reply ? reply->status : -1;
+}
+
+}  // namespace
+
+TEST_CASE("the server answers on its socket and on every port") {
+  const RunDir dir;
+  auto server = AdminServer::start(options(dir), sources());
+  REQUIRE(server);
+  CHECK((*server)->warnings().empty());
+  CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
+  CHECK(status_of((*server)->port(15090), "/stats/prometheus") == 200);
+  CHECK(status_of((*server)->port(15020), "/stats/prometheus") == 200);
+  CHECK(status_of((*server)->port(15000), "/ready") == 200);
+  auto client = over_socket(dir);
+  const auto flows = client.Get("/v1/flows");
+  REQUIRE(flows);
+  CHECK(flows->status == 200);
+
+  struct stat status {};
+  REQUIRE(::stat(dir.socket().c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0660);
+  server->reset();
+  CHECK_FALSE(std::filesystem::exists(dir.socket()));
+}
+
+TEST_CASE("a socket that nobody listens on is replaced, a living one is not") {
+  const RunDir dir;
+  {
+    const Fd stale(::socket(AF_UNIX, SOCK_STREAM, 0));
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    dir.socket().copy(name.sun_path, sizeof name.sun_path - 1);
+    REQUIRE(::bind(stale.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+  }
+  auto first = AdminServer::start(options(dir), sources());
+  REQUIRE(first);
+  const auto second = AdminServer::start(options(dir), sources());
+  REQUIRE_FALSE(second);
+  CHECK(second.error().message.find("another agent answers there") != std::string::npos);
+  CHECK(over_socket(dir).Get("/v1/flows"));
+}
+
+TEST_CASE("a path that is too long or taken by something else is an error that says so") {
+  const RunDir dir;
+  AdminOptions long_path = options(dir);
+  long_path.socket_path = "/tmp/" + std::string(120, 'x');
+  CHECK(AdminServer::start(long_path, sources()).error().message.find("at most 107 fit") !=
+        std::string::npos);
+  AdminOptions folder = options(dir);
+  folder.socket_path = std::filesystem::temp_directory_path().string();
+  CHECK(AdminServer::start(folder, sources()).error().message.find("not a socket") != std::string::npos);
+}
+
+TEST_CASE("a port in use is a warning, the readiness port an error") {
+  const RunDir dir;
+  httplib::Server other;
+  const int taken = other.bind_to_any_port("127.0.0.1");
+  std::thread serving([&] { other.listen_after_bind(); });
+  while (!other.is_running()) std::this_thread::yield();
+
+  AdminOptions metrics = options(dir);
+  metrics.metrics_port = static_cast<uint16_t>(taken);
+  auto server = AdminServer::start(metrics, sources());
+  REQUIRE(server);
+  REQUIRE((*server)->warnings().size() == 1);
+  CHECK((*server)->warnings()[0].find("127.0.0.1:" + std::to_string(taken)) != std::string::npos);
+  CHECK((*server)->port(15090) == 0);
+  server->reset();
+
+  AdminOptions readiness = options(dir);
+  readiness.readiness_port = static_cast<uint16_t>(taken);
+  CHECK_FALSE(AdminServer::start(readiness, sources()));
+  other.stop();
+  serving.join();
+}
+
+TEST_CASE("a scrape that takes its time leaves readiness answering") {
+  const RunDir dir;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  std::atomic<int> scraping{0};
+  Sources slow = sources();
+  slow.metrics = [&, released] {
+    ++scraping;
+    released.wait();
+    return std::string();
+  };
+  auto server = AdminServer::start(options(dir), std::move(slow));
+  REQUIRE(server);
+  const uint16_t metrics = (*server)->port(15090);
+  std::vector<std::thread> scrapers;
+  for (int i = 0; i < 2; ++i) scrapers.emplace_back([&] { status_of(metrics, "/metrics"); });
+  while (scraping < 2) std::this_thread::yield();
+  CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
+  release.set_value();
+  for (std::thread& scraper : scrapers) scraper.join();
+}
+
+TEST_CASE("localhost is 127.0.0.1, not the address that inbound passthrough dials from") {
+  const RunDir dir;
+  int quits = 0;
+  Sources agent = sources();
+  agent.quit = [&] { ++quits; };
+  auto server = AdminServer::start(options(dir), std::move(agent));
+  REQUIRE(server);
+  httplib::Client neighbour("127.0.0.1", (*server)->port(15020));
+  neighbour.set_interface("127.0.0.6");
+  const auto refused = neighbour.Post("/quitquitquit");
+  REQUIRE(refused);
+  CHECK(refused->status == 403);
+  CHECK(quits == 0);
+  const auto accepted = httplib::Client("127.0.0.1", (*server)->port(15020)).Post("/quitquitquit");
+  REQUIRE(accepted);
+  CHECK(accepted->status == 200);
+  CHECK(quits == 1);
+}
+
+}  // namespace sockmesh::admin
