@@ -53,8 +53,6 @@ sidecar_start() { # POD NAMESPACE IP[,IP6]
 }
 
 agent_start() { # POD NAMESPACE IPS ROLE
-  mkdir -p "$work/$1.run"
-  chown 1337:1337 "$work/$1.run"
   inside_pod "$1" "$bin/sockmesh-agent" --role "$4" --config "$mesh" --run-dir "$work/$1.run" --data-path auto
   POD_NAME=$1 POD_NAMESPACE=$2 INSTANCE_IP=$3 "${inside[@]}" </dev/null >>"$work/$1.log" 2>>"$work/$1.err" &
   wait_for "the agent of $1 is ready" pod_run "$1" curl -sf http://127.0.0.1:15021/healthz/ready ||
