@@ -117,7 +117,6 @@ void read_pod_status(const Fields& status, Pod& pod) {
 bool read_meta(const Fields& object, bool namespaced, Meta& meta) {
   const Fields metadata = object.child("metadata");
   const bool named = metadata.read("name", meta.name, kObjectName, kRequired);
-  if (!metadata.present() && !object.has("metadata")) object.report("metadata", "missing: expected a name");
   meta.ns = namespaced ? "default" : "";
   bool placed = true;
   if (namespaced) placed = metadata.read("namespace", meta.ns, kNamespaceName);
