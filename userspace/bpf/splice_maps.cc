@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -62,6 +63,7 @@ Result<void> SpliceMaps::make_rings(uint32_t count) {
       return fail(os_error("putting a BPF ring buffer in its place"));
     rings_.push_back(std::move(ring));
   }
+  leased_.resize(count);
   return {};
 }
 
@@ -131,6 +133,19 @@ void SpliceMaps::disable(std::string reason) {
 std::string SpliceMaps::disabled_reason() const {
   const std::lock_guard lock(mutex_);
   return disabled_reason_;
+}
+
+std::optional<uint32_t> SpliceMaps::lease_ring() {
+  const std::lock_guard lock(mutex_);
+  const auto free = std::find(leased_.begin(), leased_.end(), false);
+  if (free == leased_.end()) return std::nullopt;
+  *free = true;
+  return static_cast<uint32_t>(free - leased_.begin());
+}
+
+void SpliceMaps::return_ring(uint32_t ring) {
+  const std::lock_guard lock(mutex_);
+  leased_[ring] = false;
 }
 
 bool SpliceMaps::take_lost(uint32_t ring) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,19 @@ class SpliceMaps {
   void disable(std::string reason);
   std::string disabled_reason() const;  // "" while not disabled
 
+  // A ring of one's own, for as long as it is not given back; nothing when all are leased.
+  std::optional<uint32_t> lease_ring();
+  void return_ring(uint32_t ring);
   uint32_t rings() const { return static_cast<uint32_t>(rings_.size()); }
   int ring_fd(uint32_t ring) const { return rings_[ring].get(); }  // a BPF ring buffer of splice_events
   bool take_lost(uint32_t ring);  // whether events were lost since the last call
+
+  // What workers have to know of each other; kept here because this is what they share.
+  struct Gauges {
+    std::atomic<uint32_t> bulk_flows{0};     // flows that move bulk data at the moment, in either lane
+    std::atomic<uint64_t> backlog_bytes{0};  // redirected bytes not yet in a send queue, as last seen
+  };
+  Gauges& gauges() { return gauges_; }
 
   struct Stats {
     uint64_t trimmed_skbs, trimmed_bytes, fins, broken, strangers;  // see splice_control
@@ -83,10 +94,12 @@ class SpliceMaps {
   splice_direction* records_ = nullptr;  // options_.slots of them, shared with the kernel
   std::vector<Fd> rings_;
 
+  Gauges gauges_;
   std::atomic<uint32_t> slots_used_{0};
   mutable std::mutex mutex_;
   bool wanted_ = true;           // under mutex_
   std::string disabled_reason_;  // under mutex_
+  std::vector<bool> leased_;     // rings; under mutex_
 };
 
 }  // namespace sockmesh::bpf

@@ -1,0 +1,130 @@
+// The steps of sockmap_direction.h. Sockets are non-blocking; EAGAIN is how a step ends.
+#include "datapath/sockmap_direction.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace sockmesh::datapath {
+
+namespace {
+
+// Reads of one direction in one turn of the loop, so that a fast flow does not starve the others.
+constexpr int kReadsPerTurn = 8;
+
+}  // namespace
+
+SockmapDirection::SockmapDirection(bpf::SplicePair& pair, bpf::Side from, int source, int target)
+    : pair_(pair), from_(from), source_(source), target_(target) {}
+
+uint64_t SockmapDirection::received() const {
+  // What the verdict PASSed has come from the source whether or not we have read it. A socket outside of the
+  // map has no verdict: there it counts when read.
+  const auto counters = pair_.counters(from_);
+  const uint64_t held = written_ + (pending_.size() - pending_done_);
+  return counters.redirected + std::max(counters.passed, pair_.consumed(from_) + held);
+}
+
+SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {
+  error_ = std::move(error);
+  return step;
+}
+
+uint64_t SockmapDirection::backlog() {
+  const uint64_t redirected = pair_.counters(from_).redirected;
+  if (redirected == drained_at_) return 0;  // seen before; what was written since went straight in
+  const auto placed = pair_.placed(from_);
+  const uint64_t wanted = redirected + copied();
+  if (!placed) return redirected - drained_at_;
+  if (*placed < wanted) return wanted - *placed;
+  drained_at_ = redirected;
+  return 0;
+}
+
+SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
+  for (int reads = 0;; ++reads) {
+    if (ended_) return Step::kEnded;
+    if (!pending_.empty()) {
+      if (const Step step = write_pending(); step != Step::kMore) return step;
+    }
+    if (end_seen_) return finish();
+    const bool expected = copies() || look_for_end_ || pair_.counters(from_).passed > pair_.consumed(from_);
+    if (!expected) return Step::kIdle;
+    if (reads == kReadsPerTurn) return Step::kMore;
+    if (const Step step = read(scratch); step != Step::kMore) return step;
+  }
+}
+
+SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
+  const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
+  if (n > 0) {
+    if (pair_.broken(from_))
+      return lost(Step::kSourceLost,
+                  Error{"a retransmitted segment could not be trimmed; the stream is unusable", EIO});
+    const auto bytes = std::span<const char>(scratch).first(static_cast<size_t>(n));
+    if (backlog_drained()) return write(bytes);
+    pending_.assign(bytes.begin(), bytes.end());
+    return Step::kSoon;
+  }
+  const bool more_passed = pair_.counters(from_).passed > pair_.consumed(from_);
+  if (n == 0) {
+    // 0 with PASSed bytes outstanding is not the end: they wait behind what was redirected to this socket.
+    if (more_passed) return Step::kSoon;
+    end_seen_ = true;
+    return Step::kMore;
+  }
+  if (errno == EINTR) return Step::kMore;
+  if (errno == EAGAIN) {
+    if (look_for_end_) return Step::kSoon;
+    return more_passed || copies() ? Step::kInput : Step::kIdle;
+  }
+  return lost(Step::kSourceLost, os_error("receiving"));
+}
+
+SockmapDirection::Step SockmapDirection::write(std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    const auto n = send(target_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {
+      pending_.assign(bytes.begin(), bytes.end());
+      pending_done_ = 0;
+      return Step::kOutput;
+    }
+    if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    written_ += static_cast<size_t>(n);
+  }
+  // Only now may the verdict redirect again: every byte before the next segment is in the send queue.
+  pair_.publish(from_, std::exchange(written_, 0));
+  return Step::kMore;
+}
+
+SockmapDirection::Step SockmapDirection::write_pending() {
+  if (!backlog_drained()) return Step::kSoon;
+  while (pending_done_ < pending_.size()) {
+    const auto n = send(target_, pending_.data() + pending_done_, pending_.size() - pending_done_,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return Step::kOutput;
+    if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
+    pending_done_ += static_cast<size_t>(n);
+    written_ += static_cast<size_t>(n);
+  }
+  pending_ = {};  // the memory too: most flows never need it again
+  pending_done_ = 0;
+  pair_.publish(from_, std::exchange(written_, 0));
+  return Step::kMore;
+}
+
+SockmapDirection::Step SockmapDirection::finish() {
+  // FIN overtakes the backlog: shut down too early, the peer would see a clean end with bytes missing.
+  if (!backlog_drained()) return Step::kSoon;
+  // ENOTCONN: the target's peer has reset it, which its own event reports.
+  if (shutdown(target_, SHUT_WR) != 0 && errno != ENOTCONN)
+    return lost(Step::kTargetLost, os_error("shutting down"));
+  ended_ = true;
+  return Step::kEnded;
+}
+
+}  // namespace sockmesh::datapath

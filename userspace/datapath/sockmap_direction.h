@@ -1,0 +1,81 @@
+// SockmapDirection: the user-space half of one direction of a spliced flow, as a state machine without
+// waiting: reads what the verdict PASSed, writes it in its place in the stream, finds the end of the stream,
+// waits for the backlog to drain, shuts the target down. Who waits for what is said by the step it returns;
+// the flow does the waiting (datapath/sockmap_flow.h).
+//
+// The order of bytes rests on one rule: read first, then look at `redirected`, wait until the target's send
+// queue has got that much and all written before, write, publish (facts 5.3, I12). From the first PASSed byte
+// until publication the verdict redirects nothing, so the number looked at stays right.
+//
+// Thread rule: that of its flow.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "bpf/splice_pair.h"
+
+namespace sockmesh::datapath {
+
+class SockmapDirection {
+ public:
+  enum class Step : uint8_t {
+    kIdle,    // the kernel moves the bytes; told by the ring when it stops to
+    kInput,   // until the source is readable
+    kOutput,  // until the target is writable
+    kSoon,    // look again in a millisecond: a backlog is draining, or the queue behind it has not come up
+    kMore,    // nothing: its share of this turn is used up
+    kEnded,   // the end was passed on; nothing more to do, ever
+    kSourceLost,
+    kTargetLost,  // error() says why; the flow is to be reset
+  };
+
+  // `source` and `target` are the sockets of `from` and the other side; pair and sockets must outlive this.
+  SockmapDirection(bpf::SplicePair& pair, bpf::Side from, int source, int target);
+
+  // Goes on as far as it can. `scratch` is memory of the worker, only used during the call; at least 64 KiB.
+  Step advance(std::span<char> scratch);
+  void source_has_ended() { look_for_end_ = true; }     // EPOLLRDHUP was seen: find the end of the stream
+  bool looks_for_end() const { return look_for_end_; }  // then EPOLLRDHUP need not be watched any more
+
+  // Every byte goes through recv(): not in the sockmap, or disarmed. Then kInput takes kIdle's place.
+  bool copies() const { return !pair_.armed() || !pair_.inserted(from_); }
+  bool end_seen() const { return end_seen_; }  // FIN arrived, and all bytes before it are accounted for
+  bool ended() const { return ended_; }        // and was passed on
+  const Error& error() const { return error_; }
+
+  uint64_t received() const;                                             // bytes that came from the source
+  uint64_t spliced() const { return pair_.counters(from_).redirected; }  // of them
+  // Redirected bytes that wait for the target's worker, an upper bound; remembers when there were none. What
+  // was received and is not in the backlog or in our hands is in the target's send queue or beyond.
+  uint64_t backlog();
+  uint64_t copied() const {  // read from the source and written to the target
+    return pair_.consumed(from_) + written_;
+  }
+
+ private:
+  Step read(std::span<char> scratch);
+  Step write(std::span<const char> bytes);  // the rest goes to pending_
+  Step write_pending();
+  Step finish();
+  bool backlog_drained() { return backlog() == 0; }
+  Step lost(Step step, Error error);
+
+  bpf::SplicePair& pair_;
+  const bpf::Side from_;
+  const int source_, target_;
+
+  std::vector<char> pending_;  // read and not yet written; at most one scratch buffer
+  size_t pending_done_ = 0;    // of pending_, what is written
+  uint64_t written_ = 0;       // written and not yet published
+  uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
+  bool look_for_end_ = false;
+  bool end_seen_ = false;
+  bool ended_ = false;
+  Error error_;
+};
+
+}  // namespace sockmesh::datapath

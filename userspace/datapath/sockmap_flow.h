@@ -1,0 +1,92 @@
+// SockmapFlow: a flow whose sockets are in the sockmap, from the insertion to the last byte.
+//
+//     client ---- downstream == verdict ==> upstream ---- server
+//                      \                    ^
+//                       recv() -> send() --/     only what the verdict PASSed
+//
+// In steady state nothing here runs: the kernel moves the bytes, and each socket is watched for its end
+// alone. When the verdict begins to PASS, the worker's ring tells, and the direction
+// (datapath/sockmap_direction.h) copies until it has caught up. Ends: FIN both ways, each passed on after its
+// backlog has drained; a reset or an error on either side, which resets both; what the owner decides (idle,
+// deadline, abort).
+//
+// Thread rule: that of the loop. The owner may destroy the flow at any time, from `ended` too; a flow
+// destroyed while it runs resets both sides.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "datapath/relay.h"
+#include "datapath/sockmap_direction.h"
+#include "datapath/sockmap_insertion.h"
+#include "event/loop.h"
+
+namespace sockmesh::datapath {
+
+class SockmapLane;
+
+class SockmapFlow {
+ public:
+  // Runs once, after both sockets were closed; `totals` are final.
+  struct Totals {
+    uint64_t received = 0, sent = 0, spliced_received = 0,
+             spliced_sent = 0;  // as in Progress, of this flow's time
+    bool downstream_closed = false, upstream_closed = false;
+  };
+  using Ended = std::function<void(CloseReason reason, std::string detail, const Totals& totals)>;
+
+  SockmapFlow(SockmapLane& lane, Pair sockets, Inserted inserted, Ended ended);
+  ~SockmapFlow();
+  SockmapFlow(const SockmapFlow&) = delete;
+  SockmapFlow& operator=(const SockmapFlow&) = delete;
+
+  void start();  // from here on `ended` may run, from the loop
+  void look();   // something may have been PASSed
+  // Redirect or copy. A flow of which only one side went into the map always copies.
+  void redirect(bool wanted);
+  bool redirecting() const { return pair_->armed(); }
+  const std::string& copied_because() const { return copied_because_; }  // "" when it can be redirected
+  Totals totals();
+  bpf::SplicePair::Record record(bpf::Side from) const { return pair_->record(from); }
+
+  void close(CloseReason reason, std::string detail);  // resets both sides, then `ended`
+  // The watchdog; call it every few hundred milliseconds while bytes move. True when bytes that were
+  // redirected do not move although their target takes bytes: then the flow is to be closed.
+  bool stuck();
+
+ private:
+  using Step = SockmapDirection::Step;
+  struct Watched {  // a socket and its backlog seen last
+    std::unique_ptr<event::Watch> watch;
+    uint32_t events = 0;
+    bool hung_up = false;  // no longer watched: the kernel would report it for ever
+    uint64_t backlog = 0, placed = 0;
+    MonotonicTime stuck_since{};
+  };
+  int socket(bpf::Side side) const;
+  SockmapDirection& direction(bpf::Side from) { return directions_[static_cast<size_t>(from)]; }
+  Watched& watched(bpf::Side side) { return watched_[static_cast<size_t>(side)]; }
+
+  void on_ready(bpf::Side side, uint32_t events);
+  void run();
+  void wait_for(Step down, Step up);
+  void lost(bpf::Side side, const Error& error);
+  void finish(CloseReason reason, std::string detail);
+  void release();
+
+  SockmapLane& lane_;
+  Pair sockets_;
+  std::optional<bpf::SplicePair> pair_;
+  const std::string copied_because_;
+  Ended ended_;
+  std::array<SockmapDirection, 2> directions_;
+  std::array<Watched, 2> watched_;
+  std::unique_ptr<event::Timer> soon_;
+  uint64_t gauge_backlog_ = 0;  // what of gauges().backlog_bytes is ours
+};
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,35 @@
+// The steps are numbered as in facts 5.3.
+#include "datapath/sockmap_insertion.h"
+
+#include "datapath/sockmap_buffers.h"
+
+namespace sockmesh::datapath {
+
+using bpf::Side;
+
+Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets, uint32_t ring, bool arm) {
+  const int downstream = sockets.downstream.get(), upstream = sockets.upstream.get();
+  // 3 and 4: a crash from here on is an RST for both peers, never a silent end; bases are read exactly.
+  SOCKMESH_TRY(pair, bpf::SplicePair::prepare(maps, downstream, upstream, ring));
+
+  // 5: into the map, both disarmed: until step 6 all bytes are PASSed, which keeps their order.
+  if (auto in = pair.insert(Side::kUpstream); !in) {
+    bpf::reset_on_close(downstream, false);
+    bpf::reset_on_close(upstream, false);
+    return fail(std::move(in).error());
+  }
+  bound_receive_queue(downstream);
+  bound_receive_queue(upstream);
+  std::string copied_because;
+  if (auto in = pair.insert(Side::kDownstream); !in)
+    copied_because = in.error().message;
+  else if (arm)
+    pair.arm();  // 6
+
+  // 7: bytes that were queued before the insertion wait for the next segment otherwise.
+  pair.kick(Side::kDownstream);
+  pair.kick(Side::kUpstream);
+  return Inserted{std::move(pair), std::move(copied_because)};
+}
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,26 @@
+// Insertion: takes two established sockets, of which user space holds no bytes, into lane 1 (facts 5.3, steps
+// 3 to 7). Thread rule: the thread of the flow.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "bpf/splice_pair.h"
+#include "datapath/relay.h"
+
+namespace sockmesh::datapath {
+
+struct Inserted {
+  bpf::SplicePair pair;
+  // Empty: armed. Otherwise one side did not go in (its FIN came first), and why: the flow has to be copied
+  // for its whole life, since a socket that is in cannot be taken out.
+  std::string copied_because;
+};
+
+// An error leaves the sockets as they were; the flow stays in lane 0.
+// `arm` false: both go in, but the verdict PASSes until arm() (the lanes are switched off at the moment).
+Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets, uint32_t ring, bool arm);
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,94 @@
+// Dispatches ring events to flows. A flow may end, and others begin, while events are dispatched.
+#include "datapath/sockmap_lane.h"
+
+#include "datapath/sockmap_flow.h"
+
+namespace sockmesh::datapath {
+
+namespace {
+
+constexpr size_t kScratchBytes = 256 * 1024;  // the most that one direction reads at a time, and holds
+constexpr uint64_t kStuckBacklogsTolerated = 3;
+
+}  // namespace
+
+SockmapLane::SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps)
+    : loop_(loop), maps_(maps), scratch_(kScratchBytes) {
+  const auto number = maps.lease_ring();
+  if (!number) return;
+  auto ring = bpf::SpliceRing::open(
+      maps, *number, [this](uint32_t slot) { on_passing(slot); }, [this] { look_at_all(); });
+  if (!ring) {
+    maps.return_ring(*number);
+    return;
+  }
+  ring_number_ = *number;
+  ring_ = std::move(*ring);
+  ring_watch_ = loop.watch(ring_->fd(), EPOLLIN, [this](uint32_t) { ring_->consume(); });
+}
+
+SockmapLane::~SockmapLane() {
+  ring_watch_.reset();
+  ring_.reset();
+  if (ring_number_ != SPLICE_NO_RING) maps_.return_ring(ring_number_);
+}
+
+void SockmapLane::add(SockmapFlow& flow, uint32_t slot_a, uint32_t slot_b) {
+  flows_[slot_a] = flows_[slot_b] = &flow;
+  ++counters_.spliced_active;
+}
+
+void SockmapLane::remove(uint32_t slot_a, uint32_t slot_b) {
+  flows_.erase(slot_a);
+  flows_.erase(slot_b);
+  --counters_.spliced_active;
+}
+
+void SockmapLane::on_passing(uint32_t slot) {
+  // An event may be older than the flow that has the slot now; looking once too often does no harm.
+  if (const auto found = flows_.find(slot); found != flows_.end()) found->second->look();
+}
+
+void SockmapLane::look_at_all() {
+  std::vector<uint32_t> slots;
+  for (const auto& [slot, flow] : flows_) slots.push_back(slot);
+  for (const uint32_t slot : slots) on_passing(slot);
+}
+
+void SockmapLane::set_enabled(bool enabled) {
+  if (enabled_.exchange(enabled) == enabled) return;
+  loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.lock()) apply_switch();
+  });
+}
+
+void SockmapLane::apply_switch() {
+  // Relays decide at their next look whether to redirect again; to stop is immediate.
+  if (enabled_) return;
+  for (const auto& [slot, flow] : flows_) flow->redirect(false);
+  look_at_all();
+}
+
+const char* SockmapLane::disabled_text() const {
+  return enabled_ ? "lane 1 is switched off for the process" : "lane 1 is switched off";
+}
+
+void SockmapLane::count_stuck_backlog() {
+  if (++counters_.watchdog_resets >= kStuckBacklogsTolerated)
+    maps_.disable("redirected bytes got stuck on their way to a writable socket, several times");
+}
+
+LaneStats SockmapLane::stats() const {
+  LaneStats stats;
+  stats.flows_total = counters_.flows_total;
+  stats.flows_active = counters_.flows_active;
+  stats.spliced_total = counters_.spliced_total;
+  stats.spliced_active = counters_.spliced_active;
+  stats.splice_refused = counters_.splice_refused;
+  stats.user_bytes = counters_.user_bytes;
+  stats.spliced_bytes = counters_.spliced_bytes;
+  stats.watchdog_resets = counters_.watchdog_resets;
+  return stats;
+}
+
+}  // namespace sockmesh::datapath

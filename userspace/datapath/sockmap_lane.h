@@ -1,0 +1,72 @@
+// SockmapLane: one worker's part of lane 1: its ring, its spliced flows, its counters, its switch. Thread:
+// that of the loop, except set_enabled() and stats().
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "bpf/splice_maps.h"
+#include "bpf/splice_ring.h"
+#include "datapath/data_path.h"
+#include "event/loop.h"
+
+namespace sockmesh::datapath {
+
+class SockmapFlow;
+
+class SockmapLane {
+ public:
+  // `loop` and `maps` must outlive this, and this its flows and relays. Leases one of the maps' rings; when
+  // none is free, flows watch their sockets for PASSed bytes instead, which costs a wake-up a segment.
+  SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps);
+  ~SockmapLane();
+
+  event::Loop& loop() { return loop_; }
+  bpf::SpliceMaps& maps() { return maps_; }
+  uint32_t ring() const { return ring_number_; }  // or SPLICE_NO_RING
+  std::span<char> scratch() { return scratch_; }
+
+  // The run-time switch, any thread: false moves all open flows' bytes through user space from the next turn
+  // of the loop on, and new flows stay there.
+  void set_enabled(bool enabled);
+  bool enabled() const { return enabled_.load(std::memory_order_relaxed) && maps_.enabled(); }
+  const char* disabled_text() const;  // why not, for people
+
+  void add(SockmapFlow& flow, uint32_t slot_a, uint32_t slot_b);
+  void remove(uint32_t slot_a, uint32_t slot_b);
+
+  // A backlog that did not move although its target was writable: the flow was reset. After several the lane
+  // is given up.
+  void count_stuck_backlog();
+
+  struct Counters {  // written by the loop's thread alone
+    std::atomic<uint64_t> flows_total{0}, flows_active{0}, spliced_total{0}, spliced_active{0};
+    std::atomic<uint64_t> splice_refused{0}, user_bytes{0}, spliced_bytes{0}, watchdog_resets{0};
+  };
+  Counters& counters() { return counters_; }
+  LaneStats stats() const;
+
+ private:
+  void on_passing(uint32_t slot);
+  void look_at_all();
+  void apply_switch();
+
+  event::Loop& loop_;
+  bpf::SpliceMaps& maps_;
+  std::atomic<bool> enabled_{true};
+  Counters counters_;
+
+  // the loop's thread
+  uint32_t ring_number_ = SPLICE_NO_RING;
+  std::vector<char> scratch_;
+  std::unordered_map<uint32_t, SockmapFlow*> flows_;      // by the slots of both their sockets
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work that comes later sees it gone
+  std::unique_ptr<bpf::SpliceRing> ring_;
+  std::unique_ptr<event::Watch> ring_watch_;
+};
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,49 @@
+// SplicePolicy: which lane a flow is best moved by, decided from its measured traffic. Pure functions over
+// plain values; any thread.
+//
+// Measured (tools/bench): lane 1 is as fast as the user lanes or faster for requests and responses of any
+// size, and clearly faster for several bulk transfers at a time. One bulk transfer alone is faster in user
+// space, because lane 1 has a single kernel worker for each target socket. A flow that was spliced can go
+// back to being copied, but never out of the sockmap; so a bulk transfer is not spliced before it has
+// company.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace sockmesh::datapath {
+
+// What a flow moved in one interval.
+struct TrafficSample {
+  uint64_t from_downstream = 0;  // bytes
+  uint64_t from_upstream = 0;
+  Duration interval{};
+};
+
+enum class Traffic : uint8_t { kIdle, kMixed, kBulk };
+// Bulk: one direction at half a Gbit/s and more while the other is silent but for acknowledgements of the
+// application.
+Traffic classify(const TrafficSample& sample);
+
+enum class SpliceWish : uint8_t {
+  kAlways,    // mode "sockmap": at once, and whatever the traffic
+  kMeasured,  // mode "auto"
+};
+
+struct FlowFacts {
+  Traffic traffic = Traffic::kIdle;
+  uint64_t bytes = 0;  // since start, both directions
+  Duration age{};
+  bool redirecting = false;  // in lane 1 now
+  uint32_t bulk_flows = 0;   // in the whole process, this one included
+};
+
+struct LaneAdvice {
+  bool redirect;            // be in lane 1, or go there
+  std::string_view reason;  // static text for people
+};
+LaneAdvice advise(SpliceWish wish, const FlowFacts& facts);
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,278 @@
+// The changes of lane, the adding up of what was moved in each, and the times that hold across them.
+#include "datapath/sockmap_relay.h"
+
+#include <algorithm>
+
+#include "datapath/sockmap_flow.h"
+
+namespace sockmesh::datapath {
+
+namespace {
+
+// How often a flow is looked at: to classify its traffic while that may change its lane, to notice that it is
+// idle or stuck afterwards. A silent flow is looked at less and less often.
+constexpr Duration kFirstLook = std::chrono::milliseconds(20);
+constexpr Duration kBusyLook = std::chrono::milliseconds(100);
+constexpr Duration kRarestLook = std::chrono::seconds(4);
+
+// One flow's share in the number of bulk transfers of the process.
+class BulkMark {
+ public:
+  explicit BulkMark(std::atomic<uint32_t>& flows) : flows_(flows) {}
+  BulkMark(const BulkMark&) = delete;
+  BulkMark& operator=(const BulkMark&) = delete;
+  ~BulkMark() { set(false); }
+  void set(bool bulk) {
+    if (bulk != set_) bulk ? ++flows_ : --flows_;
+    set_ = bulk;
+  }
+
+ private:
+  std::atomic<uint32_t>& flows_;
+  bool set_ = false;
+};
+
+class SockmapRelay final : public Relay {
+ public:
+  SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, SpliceWish wish, const RelayOptions& options,
+               Done done);
+  ~SockmapRelay() override;
+  void start(Pair sockets);
+  Progress progress() override;
+  void abort() override;
+
+ private:
+  void copy(Pair sockets, std::string reason);  // in lane 0
+  void splice(Pair sockets);
+  void on_handed_over(std::optional<Handover> handover);
+  void on_look();
+  void look_again(bool silent);
+  void add_user_part(const Progress& part);
+  void finish(CloseReason reason, std::string detail);
+  Duration left() const;  // of max_duration; only when there is one
+
+  SockmapLane& lane_;
+  const MakeUserRelay make_user_relay_;
+  const SpliceWish wish_;
+  const RelayOptions options_;
+  Done done_;
+  const MonotonicTime started_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+
+  // At most one of them.
+  std::unique_ptr<UserRelay> user_;
+  std::unique_ptr<SockmapFlow> flow_;
+  bool handing_over_ = false;
+  bool splice_tried_ = false;  // a flow is handed over once; what comes back stays
+
+  Progress before_;     // moved in earlier stages
+  std::string reason_;  // of the present lane
+  TrafficSample last_total_;
+  MonotonicTime last_look_, last_change_;
+  Duration look_interval_ = kFirstLook;
+  BulkMark bulk_;
+  std::unique_ptr<event::Timer> look_;
+};
+
+SockmapRelay::SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, SpliceWish wish,
+                           const RelayOptions& options, Done done)
+    : lane_(lane),
+      make_user_relay_(std::move(make_user_relay)),
+      wish_(wish),
+      options_(options),
+      done_(std::move(done)),
+      started_(lane.loop().now()),
+      last_look_(started_),
+      last_change_(started_),
+      bulk_(lane.maps().gauges().bulk_flows),
+      look_(lane.loop().timer([this] { on_look(); })) {
+  ++lane_.counters().flows_total;
+  ++lane_.counters().flows_active;
+}
+
+SockmapRelay::~SockmapRelay() { --lane_.counters().flows_active; }
+
+void SockmapRelay::start(Pair sockets) {
+  if (wish_ == SpliceWish::kAlways && lane_.enabled())
+    splice(std::move(sockets));
+  else
+    copy(std::move(sockets),
+         lane_.enabled() ? "too young to tell whether splicing pays" : lane_.disabled_text());
+  look_->set(kFirstLook);
+}
+
+Duration SockmapRelay::left() const {
+  return std::max<Duration>(started_ + options_.max_duration - lane_.loop().now(),
+                            std::chrono::milliseconds(1));
+}
+
+void SockmapRelay::copy(Pair sockets, std::string reason) {
+  reason_ = std::move(reason);
+  RelayOptions options = options_;
+  if (options.max_duration != Duration{}) options.max_duration = left();
+  user_ = make_user_relay_(std::move(sockets), options, [this](const Outcome& outcome) {
+    add_user_part(outcome.progress);
+    user_.reset();
+    finish(outcome.reason, outcome.detail);
+  });
+}
+
+void SockmapRelay::splice(Pair sockets) {
+  splice_tried_ = true;
+  auto inserted = insert_into_sockmap(lane_.maps(), sockets, lane_.ring(), lane_.enabled());
+  if (!inserted) {
+    ++lane_.counters().splice_refused;
+    return copy(std::move(sockets), "not spliced: " + inserted.error().message);
+  }
+  const bool late = !inserted->copied_because.empty();
+  ++(late ? lane_.counters().splice_refused : lane_.counters().spliced_total);
+  reason_ = late ? "copied: " + inserted->copied_because : "spliced: an established flow";
+  flow_ = std::make_unique<SockmapFlow>(
+      lane_, std::move(sockets), std::move(*inserted),
+      [this](CloseReason reason, std::string detail, const SockmapFlow::Totals& totals) {
+        before_.received += totals.received;
+        before_.sent += totals.sent;
+        before_.spliced_received += totals.spliced_received;
+        before_.spliced_sent += totals.spliced_sent;
+        before_.downstream_closed |= totals.downstream_closed;
+        before_.upstream_closed |= totals.upstream_closed;
+        flow_.reset();
+        finish(reason, std::move(detail));
+      });
+  flow_->start();
+}
+
+void SockmapRelay::on_handed_over(std::optional<Handover> handover) {
+  handing_over_ = false;
+  if (!handover) {  // it ends, or is half-closed already: lane 0 sees it through
+    ++lane_.counters().splice_refused;
+    reason_ = "not spliced: the flow was ending";
+    return;
+  }
+  before_.received += handover->received;
+  before_.sent += handover->sent;
+  user_.reset();
+  splice(std::move(handover->sockets));
+}
+
+void SockmapRelay::add_user_part(const Progress& part) {
+  before_.received += part.received;
+  before_.sent += part.sent;
+  before_.downstream_closed |= part.downstream_closed;
+  before_.upstream_closed |= part.upstream_closed;
+  before_.lane = part.lane;
+}
+
+Progress SockmapRelay::progress() {
+  Progress all = before_;
+  if (user_) {
+    const Progress part = user_->progress();
+    all.received += part.received;
+    all.sent += part.sent;
+    all.downstream_closed |= part.downstream_closed;
+    all.upstream_closed |= part.upstream_closed;
+    all.lane = part.lane;
+  } else if (flow_) {
+    const SockmapFlow::Totals part = flow_->totals();
+    all.received += part.received;
+    all.sent += part.sent;
+    all.spliced_received += part.spliced_received;
+    all.spliced_sent += part.spliced_sent;
+    all.downstream_closed |= part.downstream_closed;
+    all.upstream_closed |= part.upstream_closed;
+    const Lane copying = lane_.loop().backend() == event::Backend::kIoUring ? Lane::kIoUring : Lane::kEpoll;
+    all.lane = flow_->redirecting() && lane_.enabled() ? Lane::kSkSkb : copying;
+  }
+  all.lane_reason = reason_;
+  return all;
+}
+
+void SockmapRelay::on_look() {
+  const Progress moved = progress();
+  const MonotonicTime now = lane_.loop().now();
+  if (flow_ && flow_->stuck()) {
+    lane_.count_stuck_backlog();
+    return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck for 2 s");
+  }
+  const TrafficSample sample{moved.received - last_total_.from_downstream,
+                             moved.sent - last_total_.from_upstream, now - last_look_};
+  const bool silent = sample.from_downstream == 0 && sample.from_upstream == 0;
+  last_total_ = {moved.received, moved.sent, {}};
+  last_look_ = now;
+  if (!silent) last_change_ = now;
+
+  const Traffic traffic = classify(sample);
+  bulk_.set(traffic == Traffic::kBulk);
+  look_again(silent);
+  if (flow_) {
+    // Lane 0 keeps these times by itself.
+    if (options_.max_duration != Duration{} && now - started_ >= options_.max_duration)
+      return flow_->close(CloseReason::kMaxDuration, "");
+    if (options_.idle_timeout != Duration{} && now - last_change_ >= options_.idle_timeout)
+      return flow_->close(CloseReason::kIdleTimeout, "");
+    if (!flow_->copied_because().empty()) return;
+  } else if (splice_tried_ || handing_over_) {
+    return;
+  }
+  if (!lane_.enabled()) {
+    if (flow_) flow_->redirect(false);
+    reason_ = lane_.disabled_text();
+    return;
+  }
+  if (silent && flow_) return;  // what it was last is the best guess of what it will be
+  const LaneAdvice advice = advise(wish_, {traffic, moved.received + moved.sent, now - started_,
+                                           flow_ && flow_->redirecting(), lane_.maps().gauges().bulk_flows});
+  reason_ = advice.reason;
+  if (flow_) {
+    flow_->redirect(advice.redirect);
+  } else if (advice.redirect) {
+    handing_over_ = true;
+    splice_tried_ = true;
+    user_->hand_over([this](std::optional<Handover> handover) { on_handed_over(std::move(handover)); });
+  }
+}
+
+// A timer for each flow, so its rate is what an idle flow costs.
+void SockmapRelay::look_again(bool silent) {
+  Duration rarest = kRarestLook;
+  if (flow_ && options_.idle_timeout != Duration{})
+    rarest = std::clamp<Duration>(options_.idle_timeout / 8, std::chrono::milliseconds(1), kRarestLook);
+  const Duration busy = flow_ ? kBusyLook : kFirstLook;
+  look_interval_ = std::min(silent ? std::max(look_interval_ * 2, busy) : busy, rarest);
+  if (flow_ && options_.max_duration != Duration{}) look_interval_ = std::min(look_interval_, left());
+  look_->set(look_interval_);
+}
+
+void SockmapRelay::abort() {
+  if (user_) return user_->abort();
+  if (!flow_) return;
+  // `done` comes from the loop, also when abort() is called from outside of a callback.
+  lane_.loop().post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.lock() && flow_) flow_->close(CloseReason::kAborted, "");
+  });
+}
+
+void SockmapRelay::finish(CloseReason reason, std::string detail) {
+  look_.reset();
+  lane_.counters().spliced_bytes += before_.spliced_received + before_.spliced_sent;
+  lane_.counters().user_bytes +=
+      before_.received + before_.sent - before_.spliced_received - before_.spliced_sent;
+  if (before_.spliced_received + before_.spliced_sent > 0) before_.lane = Lane::kSkSkb;
+  before_.lane_reason = reason_;
+  bulk_.set(false);
+  const Outcome outcome{reason, before_, std::move(detail)};
+  // May destroy this.
+  std::exchange(done_, nullptr)(outcome);
+}
+
+}  // namespace
+
+std::unique_ptr<Relay> make_sockmap_relay(SockmapLane& lane, MakeUserRelay make_user_relay, SpliceWish wish,
+                                          Pair sockets, const RelayOptions& options, Done done) {
+  auto relay =
+      std::make_unique<SockmapRelay>(lane, std::move(make_user_relay), wish, options, std::move(done));
+  relay->start(std::move(sockets));
+  return relay;
+}
+
+}  // namespace sockmesh::datapath
