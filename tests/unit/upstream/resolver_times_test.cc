@@ -1,0 +1,40 @@
+#include <catch2/catch.hpp>
+
+#include "upstream/resolver.h"
+
+using namespace sockmesh;
+using namespace sockmesh::upstream;
+using namespace std::chrono_literals;
+
+TEST_CASE("a name is asked for again when its TTL ends") {
+  CHECK(refresh_after(30s, 60s) == 30s);
+  CHECK(refresh_after(0s, 60s) == 60s);
+  CHECK(refresh_after(0s, 0s) == 1s);
+  CHECK(refresh_after(86400s, 60s) == 1h);
+}
+
+TEST_CASE("failed lookups are repeated with growing pauses") {
+  CHECK(retry_after(1, 60s) == 1s);
+  CHECK(retry_after(3, 60s) == 4s);
+  CHECK(retry_after(50, 60s) == 60s);
+  CHECK(retry_after(1, 0s) == 1s);
+}
+
+TEST_CASE("names and families come from the snapshot") {
+  model::Snapshot snapshot;
+  auto slow = std::make_shared<model::Cluster>();
+  slow->endpoints.push_back({model::HostName{"db.example.com", 5432}});
+  auto fast = std::make_shared<model::Cluster>(*slow);
+  fast->dns_refresh = 5s;
+  auto fixed = std::make_shared<model::Cluster>();
+  fixed->endpoints.push_back({SocketAddress{IpAddress::v4(0x0a000001), 80}});
+  snapshot.clusters = {{"slow", slow}, {"fast", fast}, {"fixed", fixed}};
+  const auto names = names_of(snapshot);
+  REQUIRE(names.size() == 1);
+  CHECK(names.at("db.example.com") == 5s);
+
+  CHECK(families_of(snapshot).v6);
+  snapshot.self_ips = {IpAddress::v4(0x0a000001)};
+  CHECK(families_of(snapshot).v4);
+  CHECK_FALSE(families_of(snapshot).v6);
+}

@@ -1,0 +1,76 @@
+// Dial: gets one connection to a cluster: takes a place under its connection limit, picks a host, connects
+// with a deadline, reports the outcome to outlier detection, and tries another host when one fails. Envoy as
+// configured by Istio makes a single attempt; up to three, each at a different host, is ours, on by default,
+// safe because nothing of the client was read yet, and visible in the log as the number of attempts. When all
+// fail the flags are Envoy's (UF,URX). Lives in its worker's thread; destroying it ends the attempt without a
+// call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "model/flags.h"
+#include "model/snapshot.h"
+#include "upstream/connector.h"
+#include "upstream/upstreams.h"
+
+namespace sockmesh::upstream {
+
+inline constexpr uint32_t kMaxConnectAttempts = 3;
+
+struct DialRequest {
+  model::ClusterPtr cluster;
+  std::optional<SocketAddress> original_destination;  // absent where nobody redirected (gateways)
+  SocketAddress client;
+  bool hash_source_ip = false;
+  bool keep_client_source = false;  // TPROXY inbound: the application is to see the client's address
+};
+
+struct DialOutcome {
+  Fd socket;  // none: it failed, `flags` say how
+  Lease lease;
+  std::optional<model::EndpointAddress> host;  // the last one tried
+  model::WorkloadPtr workload;                 // behind it, may be null
+  model::ResponseFlags flags;
+  std::string transport_failure;
+  uint32_t attempts = 0;
+};
+
+// Where the connection is bound before connecting: the cluster's own wish, or the client's address.
+ConnectOptions connect_options(const DialRequest& request, const model::EndpointAddress& to);
+
+class Dial {
+ public:
+  Dial(Upstreams& upstreams, DialRequest request, std::function<void(DialOutcome)> done);
+  ~Dial();
+  // May call `done` before it returns. `done` is called once and may destroy this.
+  void start();
+
+ private:
+  void attempt();
+  void connect_to(const model::EndpointAddress& to);
+  void writable();
+  void timed_out();
+  void attempt_failed(std::string text);
+  void report(bool connected);
+  void finish();
+  void fail_with(model::ResponseFlag flag);
+
+  Upstreams& upstreams_;
+  const DialRequest request_;
+  std::function<void(DialOutcome)> done_;
+  const ClusterStatePtr state_;
+
+  DialOutcome outcome_;
+  std::vector<model::EndpointAddress> tried_;
+  Fd socket_;
+  std::unique_ptr<event::Watch> watch_;
+  std::unique_ptr<event::Timer> timer_;
+  Upstreams::Waiting waiting_;
+};
+
+}  // namespace sockmesh::upstream
