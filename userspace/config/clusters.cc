@@ -206,7 +206,11 @@ void bind_inbound_source(const World& world, Cluster& cluster) {
   }
 }
 
-std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::Host& host) {
+namespace {
+
+// One cluster for each port and subset of a host; `keep` narrows the endpoints.
+template <typename Keep>
+std::vector<model::ClusterPtr> clusters_of(const World& world, const Scope::Host& host, Keep keep) {
   std::vector<model::ClusterPtr> clusters;
   if (host.owner->discovery == Discovery::kAlias && !world.as_of_1_5) return clusters;
   const MergedRule* rule = world.rule_for(host);
@@ -215,7 +219,8 @@ std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::H
     for (const RegistryPort& port : def->ports) {
       if (host.ports && !host.ports->contains(port.port)) continue;
       if (!done.insert(port.port).second) continue;
-      const auto candidates = candidates_of(world, host, port.port);
+      auto candidates = candidates_of(world, host, port.port);
+      std::erase_if(candidates, [&](const Candidate& one) { return !keep(one); });
       const auto add = [&](const Subset* subset) {
         if (auto made = build_cluster(world, host, port, rule, subset, candidates))
           clusters.push_back(std::move(made));
@@ -226,6 +231,27 @@ std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::H
     }
   }
   return clusters;
+}
+
+}  // namespace
+
+std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::Host& host) {
+  return clusters_of(world, host, [](const Candidate&) { return true; });
+}
+
+std::vector<model::ClusterPtr> build_sni_clusters(const World& world, const Scope::Host& host) {
+  const auto clusters = clusters_of(world, host, [](const Candidate& one) {
+    if (!one.labels) return false;
+    const auto it = one.labels->find("security.istio.io/tlsMode");
+    return it != one.labels->end() && it->second == "istio";
+  });
+  std::vector<model::ClusterPtr> renamed;
+  for (const auto& cluster : clusters) {
+    auto copy = std::make_shared<Cluster>(*cluster);
+    copy->name = fmt::format("outbound_.{}_.{}_.{}", copy->service_port, copy->subset, copy->service_host);
+    renamed.push_back(std::move(copy));
+  }
+  return renamed;
 }
 
 std::vector<model::ClusterPtr> builtin_clusters(const World& world) {

@@ -15,6 +15,10 @@ std::string outbound_cluster_name(uint16_t port, std::string_view subset, std::s
 // The clusters of every port of a host, subsets included.
 std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::Host& host);
 
+// The same as AUTO_PASSTHROUGH gateways name them, "outbound_.9000_.v1_.echo.default.svc.cluster.local", with
+// only the endpoints that speak Istio's mutual TLS.
+std::vector<model::ClusterPtr> build_sni_clusters(const World& world, const Scope::Host& host);
+
 // PassthroughCluster, BlackHoleCluster, InboundPassthroughCluster; of a gateway the second only.
 std::vector<model::ClusterPtr> builtin_clusters(const World& world);
 

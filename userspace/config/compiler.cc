@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "config/clusters.h"
+#include "config/gateway.h"
 #include "config/inbound.h"
 #include "config/outbound.h"
 #include "config/snapshot_version.h"
@@ -89,6 +90,7 @@ model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& prox
   snapshot->self_ips = world.self.ips;
   snapshot->mesh = settings_of(world);
   snapshot->egress = egress_policy(world);
+  snapshot->findings = world.gateway_api.findings;
 
   const auto add_clusters = [&](const std::vector<model::ClusterPtr>& clusters) {
     for (const auto& cluster : clusters) snapshot->clusters.emplace(cluster->name, cluster);
@@ -96,10 +98,16 @@ model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& prox
   add_clusters(builtin_clusters(world));
   for (const auto& [host, entry] : world.scope.hosts) add_clusters(build_clusters(world, entry));
 
-  snapshot->listeners = build_outbound(world, snapshot->findings);
-  Inbound inbound = build_inbound(world);
-  add_clusters(inbound.clusters);
-  for (auto& listener : inbound.listeners) snapshot->listeners.push_back(std::move(listener));
+  if (world.self.gateway) {
+    GatewayListeners gateway = build_gateway(world, snapshot->findings);
+    add_clusters(gateway.clusters);
+    snapshot->listeners = std::move(gateway.listeners);
+  } else {
+    snapshot->listeners = build_outbound(world, snapshot->findings);
+    Inbound inbound = build_inbound(world);
+    add_clusters(inbound.clusters);
+    for (auto& listener : inbound.listeners) snapshot->listeners.push_back(std::move(listener));
+  }
 
   snapshot->workloads = workload_table(world);
   snapshot->version = version_of(*snapshot);

@@ -162,7 +162,8 @@ Result<WallTime> timestamp(std::string_view text) {
   const std::string copy(text);
   std::tm parts{};
   const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (!rest) return wrong();
+  if (!rest || parts.tm_year < 70 || parts.tm_year > 300)
+    return wrong();  // 1970 to 2200: nanoseconds hold it
   double fraction = 0;
   if (*rest == '.') {
     const char* digits = rest++;

@@ -8,7 +8,6 @@
 
 #include "base/strings.h"
 #include "config/hostnames.h"
-#include "config/resource_index.h"
 
 namespace sockmesh::config {
 
@@ -90,9 +89,8 @@ bool mergeable(const ServiceDef& a, const ServiceDef& b) {
 }
 
 void import_destinations(const std::vector<std::shared_ptr<const VirtualService>>& routes,
-                         const ByHost& visible, const std::string& ns, const MeshConfig& mesh,
+                         const ByHost& visible, const MeshConfig& mesh,
                          std::map<std::string, std::set<uint16_t>>& wanted) {
-  (void)ns;
   const auto want = [&](const VirtualService& route, const std::vector<RouteDestination>& destinations) {
     for (const RouteDestination& one : destinations) {
       const std::string host = full_name(one.destination.host, route.meta.ns, mesh.domain);
@@ -179,12 +177,13 @@ std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::
   return best;
 }
 
-Scope scope_for(const Registry& registry, const Resources& resources, const MeshConfig& mesh,
-                const std::string& ns, const Labels& labels, bool gateway) {
+Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
+                const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self) {
   Scope scope;
-  if (!gateway) scope.sidecar = sidecar_for(resources.sidecars, ns, labels, mesh);
+  const std::string& ns = self.ns;
+  if (!self.gateway) scope.sidecar = sidecar_for(sidecars, ns, self.labels, mesh);
   scope.registry_only = mesh.outbound_registry_only;
-  if (resources.mesh) scope.policy_origin = resources.mesh->meta.origin();
+  if (!mesh.meta.kind.empty()) scope.policy_origin = mesh.meta.origin();
   if (scope.sidecar && scope.sidecar->outbound) {
     scope.registry_only = scope.sidecar->outbound->registry_only;
     scope.egress_proxy = scope.sidecar->outbound->egress_proxy;
@@ -200,8 +199,8 @@ Scope scope_for(const Registry& registry, const Resources& resources, const Mesh
                                                join(def->export_to, ", "), def->origin->to_string(), ns)});
     }
   }
-  List<VirtualService> routes = visible_routes(resources.virtual_services, ns, mesh);
-  std::erase_if(routes, [&](const auto& route) { return !gateway && !on_mesh(*route); });
+  List<VirtualService> routes = visible_routes(all_routes, ns, mesh);
+  std::erase_if(routes, [&](const auto& route) { return !self.gateway && !on_mesh(*route); });
 
   // Which definitions count at all, decided per host.
   std::unordered_map<std::string, std::vector<ServiceDefPtr>> owned;
@@ -273,7 +272,7 @@ Scope scope_for(const Registry& registry, const Resources& resources, const Mesh
     std::optional<uint16_t> port;
     if (egress.port && egress.port->number != 0) port = egress.port->number;
     import(group, &imports, port);
-    import_destinations(group.routes, visible, ns, mesh, wanted);
+    import_destinations(group.routes, visible, mesh, wanted);
     scope.groups.push_back(std::move(group));
   }
   // Where the imported routes lead has clusters, though its own address stays unknown.

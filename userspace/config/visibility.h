@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/registry.h"
-#include "config/resources.h"
+#include "config/self.h"
 
 namespace sockmesh::config {
 
@@ -66,7 +66,7 @@ std::vector<std::shared_ptr<const VirtualService>> visible_routes(const List<Vir
 std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::string& ns,
                                            const Labels& labels, const MeshConfig& mesh);
 
-Scope scope_for(const Registry& registry, const Resources& resources, const MeshConfig& mesh,
-                const std::string& ns, const Labels& labels, bool gateway);
+Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
+                const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self);
 
 }  // namespace sockmesh::config

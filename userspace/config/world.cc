@@ -23,34 +23,11 @@ Registry registry_of(const Resources& resources, const MeshConfig& mesh) {
   return registry;
 }
 
-Self self_of(const Resources& resources, const ResourceIndex& index, const ProxyIdentity& identity) {
-  Self self;
-  self.gateway = identity.role == Role::kGateway;
-  self.name = identity.pod;
-  self.ns = identity.ns;
-  self.node = identity.node;
-  self.labels = identity.labels;
-  self.ips = identity.ips;
-  if (const Pod* pod = index.pod_named(identity.ns, identity.pod)) {
-    const auto at = std::find_if(resources.pods.begin(), resources.pods.end(),
-                                 [&](const auto& one) { return one.get() == pod; });
-    self.pod = *at;
-    self.labels = pod->meta.labels;
-    if (self.ips.empty()) self.ips = pod->ips;
-    if (!pod->node.empty()) self.node = pod->node;
-    self.locality = index.locality_of(*pod);
-  }
-  if (!self.locality) self.locality = index.locality_of_node(self.node);
-  if (!self.ips.empty()) {
-    const auto has = [&](bool v6) {
-      return std::any_of(self.ips.begin(), self.ips.end(), [&](const auto& ip) { return ip.is_v6() == v6; });
-    };
-    self.v4 = has(false);
-    self.v6 = has(true);
-  } else {
-    self.v6 = true;  // nothing is known: leave nothing out
-  }
-  return self;
+template <typename T>
+List<T> joined(const List<T>& a, const List<T>& b) {
+  List<T> all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return all;
 }
 
 }  // namespace
@@ -63,7 +40,9 @@ World::World(const Resources& all, const ProxyIdentity& who)
       registry(registry_of(all, *mesh)),
       identity(who),
       self(self_of(all, index, who)),
-      scope(scope_for(registry, all, *mesh, self.ns, self.labels, self.gateway)),
+      gateway_api(translate_gateway_api(all, self, *mesh)),
+      gateways(joined(all.gateways, gateway_api.gateways)),
+      scope(scope_for(registry, joined(all.virtual_services, gateway_api.routes), all.sidecars, *mesh, self)),
       as_of_1_5(mesh->compatibility_version == "1.5") {}
 
 const MergedRule* World::rule_for(const Scope::Host& host) const {

@@ -6,23 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "config/compiler.h"
 #include "config/destination_rules.h"
-#include "config/resource_index.h"
+#include "config/gateway_api.h"
+#include "config/self.h"
 #include "config/visibility.h"
 
 namespace sockmesh::config {
-
-// The proxy's own workload, from its Pod object where there is one.
-struct Self {
-  bool gateway = false;
-  std::string name, ns, node;
-  Labels labels;
-  std::vector<IpAddress> ips;
-  std::shared_ptr<const model::Locality> locality;  // null when not known
-  std::shared_ptr<const Pod> pod;                   // null when not known
-  bool v4 = true, v6 = false;                       // families it can dial and listen on
-};
 
 struct World {
   World(const Resources& resources, const ProxyIdentity& identity);
@@ -34,6 +23,8 @@ struct World {
   Registry registry;  // oldest first
   ProxyIdentity identity;
   Self self;
+  GatewayApi gateway_api;
+  List<Gateway> gateways;  // Istio's, and what Gateway API ones of this pod amount to
   Scope scope;
   bool as_of_1_5 = false;  // compatibilityVersion "1.5": what seed 003 shows
 
