@@ -1,0 +1,26 @@
+// What the end of a connection means in Envoy's words, decided from values: response flags, and how our side
+// of the client's socket is to be closed. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "datapath/relay.h"
+#include "model/flags.h"
+#include "model/snapshot.h"
+
+namespace sockmesh::connection {
+
+// The flag that the end of a relay raises, if any: DT, UR. A FIN from either side, an idle timeout and a
+// client that resets leave "-", as in Envoy (facts 3.1).
+std::optional<model::ResponseFlag> flag_of(datapath::CloseReason reason);
+
+// Times of the route as the relay needs them. `age` is how long ago the connection was accepted: the maximum
+// duration counts from there.
+datapath::RelayOptions relay_options(const model::Route& route, Duration age, size_t buffer_limit);
+
+// How long to wait for the first bytes; absent: as long as it takes (Istio's default).
+std::optional<Duration> detection_timeout(const model::MeshSettings& mesh);
+
+}  // namespace sockmesh::connection
