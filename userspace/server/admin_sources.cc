@@ -1,0 +1,178 @@
+// What the admin server shows of the agent, gathered from its parts. Every function here runs in an admin
+// thread; none makes a worker wait.
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "server/agent.h"
+#include "telemetry/metrics.h"
+
+namespace sockmesh::server {
+
+namespace {
+
+constexpr std::chrono::seconds kFlowsDeadline(1);  // a worker that is slower is left out
+
+admin::Readiness readiness(const Agent& agent) {
+  if (agent.draining) return {false, "draining"};
+  if (agent.snapshot()) return {true, ""};
+  const admin::ConfigStatus config = agent.configuration->status();
+  return {false, fmt::format("config not received from folder {}{}{}", config.location,
+                             config.last_error.empty() ? "" : ": ", config.last_error)};
+}
+
+admin::FlowListing flows(const Agent& agent) {
+  std::vector<std::future<std::vector<telemetry::ConnectionRecord>>> asked;
+  admin::FlowListing listing;
+  for (const auto& worker : agent.workers) asked.push_back(worker->flows());
+  const auto deadline = std::chrono::steady_clock::now() + kFlowsDeadline;
+  for (auto& answer : asked) {
+    if (answer.wait_until(deadline) != std::future_status::ready) continue;
+    auto part = answer.get();
+    std::move(part.begin(), part.end(), std::back_inserter(listing.flows));
+  }
+  listing.total = std::max<uint64_t>(agent.active(), listing.flows.size());
+  return listing;
+}
+
+std::vector<admin::EndpointState> endpoint_states(const Agent& agent) {
+  std::vector<admin::EndpointState> states;
+  const model::SnapshotPtr snapshot = agent.snapshot();
+  if (!snapshot) return states;
+  for (const auto& [name, cluster] : snapshot->clusters) {
+    const auto state = agent.clusters.find(name);
+    if (!state) continue;
+    for (auto& endpoint : state->endpoints(monotonic_now()))
+      states.push_back({name, std::move(endpoint.address), endpoint.ejected, endpoint.active,
+                        endpoint.connects, endpoint.failures});
+  }
+  return states;
+}
+
+datapath::LaneStats lane_sums(const Agent& agent) {
+  datapath::LaneStats sum;
+  for (const auto& worker : agent.workers) {
+    const datapath::LaneStats one = worker->lane_stats();
+    sum.flows_total += one.flows_total;
+    sum.flows_active += one.flows_active;
+    sum.spliced_total += one.spliced_total;
+    sum.spliced_active += one.spliced_active;
+    sum.splice_refused += one.splice_refused;
+    sum.user_bytes += one.user_bytes;
+    sum.spliced_bytes += one.spliced_bytes;
+    sum.watchdog_resets += one.watchdog_resets;
+  }
+  return sum;
+}
+
+const char* user_lane(const Agent& agent) {
+  const bool ring = agent.workers.front()->backend() == event::Backend::kIoUring;
+  return datapath::to_string(ring ? datapath::Lane::kIoUring : datapath::Lane::kEpoll);
+}
+
+admin::AgentStatus status(const Agent& agent) {
+  const Options& options = agent.options;
+  admin::AgentStatus status;
+  status.version = SOCKMESH_VERSION;
+  status.pid = getpid();
+  status.started = agent.started;
+  status.role = options.identity.role == config::Role::kGateway ? "gateway" : "sidecar";
+  status.pod = options.identity.pod;
+  status.ns = options.identity.ns;
+  status.node = options.identity.node;
+  status.interception = to_string(options.interception);
+  status.data_path = datapath::to_string(options.data_path);
+  status.splice_enabled = agent.splice_enabled;
+  status.draining = agent.draining;
+  status.config = agent.configuration->status();
+
+  const datapath::LaneStats sums = lane_sums(agent);
+  const char* lane = user_lane(agent);
+  status.lanes.push_back({lane, true, true, "available", sums.flows_active - sums.spliced_active,
+                          sums.flows_total - sums.spliced_total});
+  const bool spliced = agent.splicing.maps != nullptr;
+  const std::string disabled = spliced ? agent.splicing.maps->disabled_reason() : "";
+  status.lanes.push_back({datapath::to_string(datapath::Lane::kSkSkb), spliced,
+                          spliced && agent.splice_enabled && disabled.empty(),
+                          disabled.empty() ? agent.splicing.verdict() : "switched off: " + disabled,
+                          sums.spliced_active, sums.spliced_total});
+  for (const auto& worker : agent.workers) {
+    const datapath::LaneStats stats = worker->lane_stats();
+    status.workers.push_back({worker->index(),
+                              worker->backend() == event::Backend::kIoUring ? "io_uring" : "epoll",
+                              worker->active(), stats.flows_total});
+  }
+  return status;
+}
+
+std::string metrics(const Agent& agent) {
+  telemetry::CounterTotals counters;
+  for (const auto& worker : agent.workers) worker->add_to(counters);
+  const datapath::LaneStats sums = lane_sums(agent);
+  telemetry::AgentTotals totals;
+  totals.version = SOCKMESH_VERSION;
+  if (const auto snapshot = agent.snapshot()) {
+    totals.config_version = snapshot->version;
+    totals.config_generation = snapshot->generation;
+    totals.findings = snapshot->findings.size();
+  }
+  totals.workers = agent.workers.size();
+  totals.connections_active = agent.active();
+  totals.splice_refused = sums.splice_refused;
+  totals.watchdog_resets = sums.watchdog_resets;
+  totals.access_log_lines = agent.access_log->lines();
+  totals.access_log_dropped = agent.access_log->dropped();
+  totals.config_rejected = agent.configuration->status().rejected;
+  totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
+  totals.draining = agent.draining;
+  totals.lanes.push_back({user_lane(agent), true, sums.flows_total - sums.spliced_total,
+                          sums.flows_active - sums.spliced_active, sums.user_bytes});
+  const bool spliced = agent.splicing.maps && agent.splice_enabled && agent.splicing.maps->enabled();
+  totals.lanes.push_back({datapath::to_string(datapath::Lane::kSkSkb), spliced, sums.spliced_total,
+                          sums.spliced_active, sums.spliced_bytes});
+  return telemetry::prometheus_text(counters, totals);
+}
+
+std::string level_text() {
+  const auto text = spdlog::level::to_string_view(spdlog::get_level());
+  return {text.data(), text.size()};
+}
+
+Result<void> set_log_level(const std::string& logger, const std::string& level) {
+  if (!logger.empty() && logger != "agent") return fail("logger '{}': expected agent", logger);
+  const auto value = spdlog::level::from_str(level);
+  if (value == spdlog::level::off && level != "off")
+    return fail("level '{}': expected trace, debug, info, warning, error, critical or off", level);
+  spdlog::set_level(value);
+  return {};
+}
+
+Result<void> set_splice(Agent& agent, bool on) {
+  if (!agent.splicing.maps) return fail("there is no spliced lane: {}", agent.splicing.unavailable);
+  agent.splice_enabled = on;
+  for (const auto& worker : agent.workers) worker->set_spliced_lanes(on);
+  return {};
+}
+
+}  // namespace
+
+admin::Sources admin_sources(Agent& agent, std::function<void()> quit) {
+  admin::Sources sources;
+  sources.snapshot = [&agent] { return agent.snapshot(); };
+  sources.status = [&agent] { return status(agent); };
+  sources.readiness = [&agent] { return readiness(agent); };
+  sources.flows = [&agent] { return flows(agent); };
+  sources.endpoint_states = [&agent] { return endpoint_states(agent); };
+  sources.metrics = [&agent] { return metrics(agent); };
+  sources.loggers = [] { return std::vector<admin::Logger>{{"agent", level_text()}}; };
+  sources.set_log_level = set_log_level;
+  sources.set_splice = [&agent](bool on) { return set_splice(agent, on); };
+  // From now on not ready, so that nobody new is sent here; who comes all the same is still served.
+  sources.drain = [&agent](const admin::DrainRequest&) -> Result<void> {
+    agent.draining = true;
+    return {};
+  };
+  sources.quit = std::move(quit);
+  return sources;
+}
+
+}  // namespace sockmesh::server

@@ -1,0 +1,59 @@
+// Agent: the running agent as its parts: what the workers share, the workers, what was published, how far the
+// end has come. The main thread builds and changes it; what the admin threads read is atomic or locked.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "admin/sources.h"
+#include "connection/connections.h"
+#include "server/binds.h"
+#include "server/configuration.h"
+#include "server/options.h"
+#include "server/splicing.h"
+#include "server/worker.h"
+#include "telemetry/access_log.h"
+#include "upstream/cluster_state.h"
+#include "upstream/name_cache.h"
+
+namespace sockmesh::server {
+
+struct Agent {
+  Agent(const Options& chosen, size_t max_connections) : options(chosen), limit(max_connections) {}
+
+  // --- constant once the workers run ---
+  const Options options;
+  const WallTime started = wall_now();
+  const MonotonicTime started_monotonic = monotonic_now();
+  Splicing splicing;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::unique_ptr<Configuration> configuration;
+
+  // --- any thread ---
+  upstream::ClusterRegistry clusters;
+  upstream::NameCache names;
+  connection::Limit limit;
+  const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
+  std::atomic<bool> draining{false}, splice_enabled{true};
+  model::SnapshotPtr snapshot() const;
+  size_t active() const;  // connections of all workers
+
+  // --- main thread ---
+  void publish(model::SnapshotPtr next);
+  ~Agent() { workers.clear(); }  // before what they share
+
+ private:
+  void rebind(const model::Snapshot& next);
+
+  std::vector<Bind> bound_;  // sockets that the workers have for the configuration
+  mutable std::mutex mutex_;
+  model::SnapshotPtr snapshot_;  // under mutex_
+};
+
+// What the admin server may ask of it. `quit` must be safe to call from any thread.
+admin::Sources admin_sources(Agent& agent, std::function<void()> quit);
+
+}  // namespace sockmesh::server

@@ -1,0 +1,100 @@
+#include "server/configuration.h"
+
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace sockmesh::server {
+
+namespace {
+
+constexpr Duration kMissingFolderPause = std::chrono::seconds(1);
+
+}  // namespace
+
+Configuration::Configuration(event::Loop& loop, std::string folder, config::ProxyIdentity identity,
+                             Publish publish)
+    : loop_(loop),
+      folder_(std::move(folder)),
+      identity_(std::move(identity)),
+      publish_(std::move(publish)),
+      settle_(loop.timer([this] { source_ ? load() : open(); })) {
+  status_.source = "folder";
+  status_.location = folder_;
+}
+
+void Configuration::start() { open(); }
+
+void Configuration::open() {
+  auto source = config::FolderSource::open(folder_);
+  if (!source) {
+    const std::lock_guard lock(mutex_);
+    if (status_.last_error != source.error().message)
+      spdlog::warn("{}; connections are held until there is a configuration", source.error().message);
+    status_.last_error = source.error().message;
+    settle_->set(kMissingFolderPause);
+    return;
+  }
+  source_ = std::move(*source);
+  watch_ = loop_.watch(source_->watch_fd(), EPOLLIN, [this](uint32_t) {
+    watch_->set_events(0);  // load() drains it
+    settle_->set(config::FolderSource::kSettleTime);
+  });
+  load();
+}
+
+void Configuration::reload() {
+  if (source_) load();
+}
+
+void Configuration::load() {
+  auto loaded = source_->load();
+  watch_->set_events(EPOLLIN);
+  report(loaded.problems);
+  const bool first = generation_ == 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool dropped =
+        std::any_of(loaded.problems.begin(), loaded.problems.end(),
+                    [](const config::ReadProblem& problem) { return problem.object_dropped; });
+    if (dropped) ++status_.rejected;
+    status_.last_error = loaded.problems.empty() ? "" : loaded.problems.front().to_string();
+  }
+  if (!loaded.changed && !first) return;
+
+  const MonotonicTime began = monotonic_now();
+  // The compiler made it a moment ago and nobody else has seen it yet.
+  const auto snapshot =
+      std::const_pointer_cast<model::Snapshot>(config::compile(loaded.resources, identity_));
+  snapshot->generation = ++generation_;
+  {
+    const std::lock_guard lock(mutex_);
+    status_.loaded = wall_now();
+  }
+  spdlog::info("configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
+               snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
+               snapshot->findings.size(),
+               std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
+  publish_(snapshot);
+  // Reading and compiling took many times what the result keeps.
+  loaded = {};
+  malloc_trim(0);
+}
+
+void Configuration::report(const std::vector<config::ReadProblem>& problems) {
+  std::set<std::string> now;
+  for (const config::ReadProblem& problem : problems) {
+    std::string text = problem.to_string();
+    if (!reported_.contains(text)) spdlog::warn("{}", text);
+    now.insert(std::move(text));
+  }
+  reported_ = std::move(now);
+}
+
+admin::ConfigStatus Configuration::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+}  // namespace sockmesh::server

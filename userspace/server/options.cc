@@ -1,0 +1,215 @@
+#include "server/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+
+namespace sockmesh::server {
+
+namespace {
+
+using config::Role;
+using datapath::Mode;
+
+// More threads than this help nobody: two carry what a pod sends (tools/bench/README.md).
+constexpr unsigned kDefaultWorkers = 2;
+constexpr unsigned kMaxWorkers = 64;
+
+const std::map<std::string, Role> kRoles{{"sidecar", Role::kSidecar}, {"gateway", Role::kGateway}};
+const std::map<std::string, Interception> kInterceptions{
+    {"REDIRECT", Interception::kRedirect}, {"TPROXY", Interception::kTproxy}, {"NONE", Interception::kNone}};
+const std::map<std::string, Mode> kModes{{"auto", Mode::kAuto},
+                                         {"sockmap", Mode::kSockmap},
+                                         {"io_uring", Mode::kIoUring},
+                                         {"epoll", Mode::kEpoll}};
+
+// What flags give as text and values take from it once all sources were heard.
+struct Texts {
+  std::vector<std::string> ips;
+  std::string drain = "5s", minimum_drain = "5s";
+  std::string workers;
+};
+
+std::string first_of(const Environment& environment, std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (const char* value = environment(name); value != nullptr && *value != '\0') return value;
+  return "";
+}
+
+void from_environment(CLI::App& app, const Environment& environment, Options& options, Texts& texts) {
+  const auto absent = [&](const char* flag) { return app.get_option(flag)->count() == 0; };
+  const auto take = [&](const char* flag, std::string& into, std::initializer_list<const char*> names) {
+    if (!absent(flag)) return;
+    if (std::string value = first_of(environment, names); !value.empty()) into = std::move(value);
+  };
+  take("--pod", options.identity.pod, {"POD_NAME"});
+  take("--namespace", options.identity.ns, {"POD_NAMESPACE"});
+  take("--node", options.identity.node, {"ISTIO_META_NODE_NAME", "NODE_NAME"});
+  take("--cluster-id", options.identity.cluster_id, {"ISTIO_META_CLUSTER_ID"});
+  take("--workers", texts.workers, {"ISTIO_CPU_LIMIT"});
+  take("--minimum-drain-duration", texts.minimum_drain, {"MINIMUM_DRAIN_DURATION"});
+  if (absent("--ip"))
+    if (const std::string ips = first_of(environment, {"INSTANCE_IPS", "INSTANCE_IP"}); !ips.empty())
+      texts.ips = {ips};
+  if (absent("--exit-on-zero-connections"))
+    options.exit_on_zero_connections = first_of(environment, {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS"}) == "true";
+  if (absent("--interception-mode")) {
+    const auto mode = kInterceptions.find(first_of(environment, {"ISTIO_META_INTERCEPTION_MODE"}));
+    if (mode != kInterceptions.end()) options.interception = mode->second;
+  }
+}
+
+// ISTIO_METAJSON_LABELS: the pod's labels, {"app": "web"}. PROXY_CONFIG: Istio's ProxyConfig as JSON. What
+// cannot be read in them is left at its default: they are written for istio-proxy, not for us.
+void from_json_environment(const CLI::App& app, const Environment& environment, Options& options,
+                           Texts& texts) {
+  const auto json_of = [&](const char* name) {
+    auto json = nlohmann::json::parse(first_of(environment, {name}), nullptr, false);
+    return json.is_object() ? json : nlohmann::json::object();
+  };
+  const nlohmann::json labels = json_of("ISTIO_METAJSON_LABELS");
+  for (const auto& [label, value] : labels.items())
+    if (value.is_string()) options.identity.labels[label] = value.get<std::string>();
+
+  const nlohmann::json proxy = json_of("PROXY_CONFIG");
+  const auto absent = [&](const char* flag) { return app.get_option(flag)->count() == 0; };
+  if (proxy.contains("terminationDrainDuration") && proxy["terminationDrainDuration"].is_string() &&
+      absent("--drain-duration"))
+    texts.drain = proxy["terminationDrainDuration"].get<std::string>();
+  if (proxy.contains("concurrency") && proxy["concurrency"].is_number_unsigned() && texts.workers.empty())
+    texts.workers = std::to_string(proxy["concurrency"].get<unsigned>());
+  const auto port = [&](const char* key, const char* flag, uint16_t& into) {
+    if (!absent(flag) || !proxy.contains(key) || !proxy[key].is_number_unsigned()) return;
+    const auto number = proxy[key].get<uint64_t>();
+    if (number > 0 && number <= 65535) into = static_cast<uint16_t>(number);
+  };
+  port("proxyAdminPort", "--admin-port", options.ports.admin);
+  port("statusPort", "--status-port", options.ports.status);
+}
+
+Result<void> settle(const Texts& texts, unsigned cores, Options& options) {
+  for (const std::string& list : texts.ips) {
+    for (const std::string_view text : split(list, ',', true)) {
+      auto ip = IpAddress::parse(trim(text));
+      if (!ip) return fail("--ip '{}': expected IP addresses, separated by commas", list);
+      options.identity.ips.push_back(*ip);
+    }
+  }
+  options.workers = std::clamp(cores, 1u, kDefaultWorkers);
+  if (!texts.workers.empty()) {
+    const auto workers = parse_number<unsigned>(texts.workers);
+    if (!workers || *workers > kMaxWorkers)
+      return fail("--workers '{}': expected a number, 1 to {}, or 0 for the default", texts.workers,
+                  kMaxWorkers);
+    if (*workers > 0) options.workers = *workers;
+  }
+  const auto drain = parse_duration(texts.drain);
+  if (!drain) return fail("--drain-duration '{}': {}", texts.drain, drain.error().message);
+  options.drain_duration = *drain;
+  const auto minimum = parse_duration(texts.minimum_drain);
+  if (!minimum)
+    return fail("--minimum-drain-duration '{}': {}", texts.minimum_drain, minimum.error().message);
+  options.minimum_drain = *minimum;
+  options.identity.tproxy = options.interception == Interception::kTproxy;
+  return {};
+}
+
+}  // namespace
+
+const char* to_string(Interception mode) {
+  switch (mode) {
+    case Interception::kRedirect:
+      return "REDIRECT";
+    case Interception::kTproxy:
+      return "TPROXY";
+    case Interception::kNone:
+      return "NONE";
+  }
+  return "?";
+}
+
+Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment,
+                     unsigned cores) {
+  Parsed parsed;
+  Options options;
+  Texts texts;
+  CLI::App app("Carries a pod's TCP traffic the way an Istio sidecar does.", "sockmesh-agent");
+  app.set_version_flag("--version", SOCKMESH_VERSION);
+  app.add_option("--role", options.identity.role, "sidecar: one pod's traffic; gateway: Gateway resources")
+      ->transform(CLI::CheckedTransformer(kRoles));
+  app.add_option("--config", options.config_folder, "folder of manifests, watched")->required();
+  app.add_option("--run-dir", options.run_dir, "admin socket and pid file")->capture_default_str();
+  app.add_option("--data-path", options.data_path, "auto, sockmap, io_uring or epoll")
+      ->transform(CLI::CheckedTransformer(kModes));
+  app.add_option("--workers", texts.workers,
+                 "threads that carry traffic; default: min(cores, 2) [ISTIO_CPU_LIMIT]");
+
+  app.add_option("--pod", options.identity.pod, "this pod's name [POD_NAME]")->group("Identity");
+  app.add_option("--namespace", options.identity.ns, "this pod's namespace [POD_NAMESPACE]")
+      ->group("Identity");
+  app.add_option("--ip", texts.ips, "this pod's addresses, comma separated [INSTANCE_IPS, INSTANCE_IP]")
+      ->group("Identity");
+  app.add_option("--node", options.identity.node, "[ISTIO_META_NODE_NAME, NODE_NAME]")->group("Identity");
+  app.add_option("--cluster-id", options.identity.cluster_id, "[ISTIO_META_CLUSTER_ID]")
+      ->capture_default_str()
+      ->group("Identity");
+
+  app.add_option("--interception-mode", options.interception,
+                 "REDIRECT, TPROXY or NONE [ISTIO_META_INTERCEPTION_MODE]")
+      ->transform(CLI::CheckedTransformer(kInterceptions, CLI::ignore_case))
+      ->group("Ports");
+  const auto port = [&](const char* flag, uint16_t& value, const char* text) {
+    app.add_option(flag, value, text)->capture_default_str()->group("Ports");
+  };
+  port("--outbound-port", options.ports.outbound, "outbound capture");
+  port("--inbound-port", options.ports.inbound, "inbound capture");
+  port("--admin-port", options.ports.admin, "admin, loopback only");
+  port("--status-port", options.ports.status, "readiness and merged metrics");
+  port("--readiness-port", options.ports.readiness, "readiness");
+  port("--metrics-port", options.ports.metrics, "Prometheus");
+
+  app.add_option("--uid", options.uid, "user to become")->capture_default_str()->group("Process");
+  app.add_option("--gid", options.gid, "group to become")->capture_default_str()->group("Process");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
+      ->capture_default_str()
+      ->group("Process");
+  app.add_option("--max-connections", options.max_connections,
+                 "connections to carry at most; 0: half of the descriptor limit")
+      ->group("Process");
+  app.add_option("--drain-duration", texts.drain, "how long to serve on after SIGTERM [PROXY_CONFIG]")
+      ->capture_default_str()
+      ->group("Process");
+  app.add_flag("--exit-on-zero-connections", options.exit_on_zero_connections,
+               "after SIGTERM wait until nobody is connected [EXIT_ON_ZERO_ACTIVE_CONNECTIONS]")
+      ->group("Process");
+  app.add_option("--minimum-drain-duration", texts.minimum_drain, "then, at least [MINIMUM_DRAIN_DURATION]")
+      ->capture_default_str()
+      ->group("Process");
+  app.add_option("--resolv-conf", options.resolv_conf, "instead of /etc/resolv.conf")->group("DNS");
+  app.add_option("--dns-servers", options.dns_servers, "addresses with ports, instead of resolv.conf's")
+      ->group("DNS");
+
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    parsed.exit_code = app.exit(error, out, err) == 0 ? 0 : 2;
+    parsed.text = out.str() + err.str();
+    return parsed;
+  }
+  from_environment(app, environment, options, texts);
+  from_json_environment(app, environment, options, texts);
+  if (const auto settled = settle(texts, cores, options); !settled) {
+    parsed.text = settled.error().message + "\n";
+    parsed.exit_code = 2;
+    return parsed;
+  }
+  parsed.options = std::move(options);
+  return parsed;
+}
+
+}  // namespace sockmesh::server

@@ -1,0 +1,65 @@
+// Options of sockmesh-agent: from flags, then from the environment that istio-proxy is injected with, then
+// defaults. Read once at start-up; plain values afterwards.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "config/compiler.h"
+#include "datapath/data_path.h"
+
+namespace sockmesh::server {
+
+enum class Interception : uint8_t { kRedirect, kTproxy, kNone };
+const char* to_string(Interception mode);  // "REDIRECT", "TPROXY", "NONE"
+
+struct Ports {  // Istio's numbers (facts 3.3); 0 where the kernel is to choose (tests)
+  uint16_t outbound = 15001, inbound = 15006;
+  uint16_t admin = 15000, status = 15020, readiness = 15021, metrics = 15090;
+};
+
+struct Options {
+  config::ProxyIdentity identity;
+  std::string config_folder;
+  datapath::Mode data_path = datapath::Mode::kAuto;
+  std::string run_dir = "/run/sockmesh";
+  unsigned workers = 2;
+  Interception interception = Interception::kRedirect;
+  Ports ports;
+  uid_t uid = 1337;
+  gid_t gid = 1337;
+  std::string log_level = "info";
+  size_t max_connections = 0;  // 0: half of the descriptors the process may have
+
+  // How the end goes (facts 5.3): after SIGTERM serve on for drain_duration, or, when asked, until nobody is
+  // connected, but at least minimum_drain; then reset what is left.
+  std::chrono::nanoseconds drain_duration = std::chrono::seconds(5);
+  std::chrono::nanoseconds minimum_drain = std::chrono::seconds(5);
+  bool exit_on_zero_connections = false;
+
+  std::string resolv_conf;  // "" for /etc/resolv.conf
+  std::string dns_servers;  // instead of those in resolv.conf
+};
+
+// The environment as a function, so that tests bring their own.
+using Environment = std::function<const char*(const char* name)>;
+
+struct Parsed {
+  std::optional<Options> options;  // none: print `text` and leave with `exit_code` (--help, a mistake)
+  std::string text;
+  int exit_code = 0;
+};
+
+// Every flag of what --help prints. An error names the flag or variable, quotes the value and says what was
+// expected. `cores` is how many processors there are: it bounds the default number of workers.
+Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment,
+                     unsigned cores);
+
+}  // namespace sockmesh::server

@@ -1,0 +1,212 @@
+// The composition root: sockmesh-agent as named steps, in an order that matters. Listening comes first, so
+// that from the very beginning a redirected connection waits in a backlog instead of being refused; what
+// needs privileges comes before they are dropped; threads are made after that, because capabilities belong to
+// threads. Everything that can fail at start-up is an error with a name; once it runs, nothing that a peer or
+// a configuration sends ends the agent.
+#include "server/server.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "admin/admin_server.h"
+#include "interception/listening_socket.h"
+#include "server/agent.h"
+#include "server/privileges.h"
+#include "server/run_dir.h"
+#include "server/shutdown.h"
+#include "upstream/resolver.h"
+
+namespace sockmesh::server {
+
+namespace {
+
+// Descriptors that are not connections: listeners, rings, maps, logs, admin clients.
+constexpr size_t kReservedDescriptors = 256;
+
+// Says how far the start has come and how long it took since the last time.
+class Checkpoints {
+ public:
+  void reached(std::string_view what) {
+    const MonotonicTime now = monotonic_now();
+    spdlog::debug("{} ({} ms)", what,
+                  std::chrono::duration_cast<std::chrono::milliseconds>(now - last_).count());
+    last_ = now;
+  }
+
+ private:
+  MonotonicTime last_ = monotonic_now();
+};
+
+// Few arenas: memory that one thread freed is then there for the others, and the idle agent stays small.
+void prepare_process(const Options& options) {
+  mallopt(M_ARENA_MAX, 2);
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("agent", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%fZ %l %v", spdlog::pattern_time_type::utc);
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  signal(SIGPIPE, SIG_IGN);
+}
+
+// Blocks the signals that are asked for by descriptor, in all threads made from now on.
+Result<Fd> signal_descriptor() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, one);
+  if (const int error = pthread_sigmask(SIG_BLOCK, &signals, nullptr); error != 0)
+    return fail(os_error("pthread_sigmask", error));
+  Fd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail(os_error("signalfd"));
+  return fd;
+}
+
+struct CaptureSocket {
+  Fd socket;
+  connection::Entry entry;
+};
+
+// The capture sockets of one worker: outbound and inbound, each in both families. A gateway has none, nor has
+// interception mode NONE.
+Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv6) {
+  std::vector<CaptureSocket> sockets;
+  if (options.identity.role == config::Role::kGateway || options.interception == Interception::kNone)
+    return sockets;
+  const auto bind = [&](model::Direction direction, uint16_t port, bool transparent) -> Result<void> {
+    for (const bool six : {false, true}) {
+      if (six && !ipv6) continue;
+      interception::ListenOptions listen;
+      listen.transparent = transparent;
+      SOCKMESH_TRY(socket, interception::listen_on({IpAddress::any(six), port}, listen));
+      sockets.push_back({std::move(socket), {direction, port, ""}});
+    }
+    return {};
+  };
+  // TPROXY is Istio's for inbound only: outbound is redirected in either mode (facts 1.4).
+  SOCKMESH_CHECK(bind(model::Direction::kOutbound, options.ports.outbound, false));
+  SOCKMESH_CHECK(
+      bind(model::Direction::kInbound, options.ports.inbound, options.interception == Interception::kTproxy));
+  return sockets;
+}
+
+size_t max_connections(const Options& options, size_t descriptors) {
+  const size_t possible =
+      descriptors > 2 * kReservedDescriptors ? (descriptors - kReservedDescriptors) / 2 : 64;
+  return options.max_connections == 0 ? possible : std::min(options.max_connections, possible);
+}
+
+WorkerShared shared_by_workers(Agent& agent) {
+  connection::Settings settings;
+  if (agent.options.identity.role == config::Role::kSidecar)
+    settings.capture_ports = {agent.options.ports.outbound, agent.options.ports.inbound};
+  settings.keep_client_source = agent.options.interception == Interception::kTproxy;
+  return {agent.clusters,
+          agent.names,
+          agent.limit,
+          agent.access_log,
+          agent.options.data_path,
+          agent.splicing.maps.get(),
+          agent.splicing.unavailable,
+          std::move(settings)};
+}
+
+admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir) {
+  admin::AdminOptions admin;
+  admin.socket_path = run_dir.socket_path();
+  admin.admin_port = options.ports.admin;
+  admin.status_port = options.ports.status;
+  admin.readiness_port = options.ports.readiness;
+  admin.metrics_port = options.ports.metrics;
+  return admin;
+}
+
+Result<void> serve(const Options& options) {
+  Checkpoints checkpoints;
+  SOCKMESH_TRY(descriptors, raise_descriptor_limit());
+  SOCKMESH_TRY(run_dir, RunDir::claim(options.run_dir, options.uid, options.gid));
+  SOCKMESH_TRY(signals, signal_descriptor());
+
+  const bool ipv6 = interception::ipv6_available();
+  std::vector<std::vector<CaptureSocket>> capture;
+  for (unsigned i = 0; i < options.workers; ++i) {
+    SOCKMESH_TRY(sockets, bind_capture(options, ipv6));
+    capture.push_back(std::move(sockets));
+  }
+  checkpoints.reached("listening");
+
+  Agent agent(options, max_connections(options, descriptors));
+  agent.splicing = prepare_splicing(options.data_path, options.workers);
+  spdlog::info("lane sk_skb {}", agent.splicing.verdict());
+  checkpoints.reached("data path tested");
+
+  KeptPrivileges kept;
+  kept.bind_low_ports = options.identity.role == config::Role::kGateway;
+  kept.transparent_sources = options.interception == Interception::kTproxy;
+  SOCKMESH_CHECK(drop_privileges(options.uid, options.gid, kept));
+  checkpoints.reached("privileges dropped");
+
+  for (unsigned i = 0; i < options.workers; ++i) {
+    SOCKMESH_TRY(worker, Worker::create(i, shared_by_workers(agent)));
+    worker->start();
+    for (CaptureSocket& one : capture[i]) worker->listen(std::move(one.socket), std::move(one.entry));
+    agent.workers.push_back(std::move(worker));
+  }
+  checkpoints.reached("workers started");
+
+  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
+  auto resolver =
+      upstream::Resolver::create(*loop, agent.names, {options.resolv_conf, options.dns_servers}, [&agent] {
+        for (const auto& worker : agent.workers) worker->names_changed();
+      });
+  if (!resolver) return fail(resolver.error().within("DNS"));
+  agent.configuration = std::make_unique<Configuration>(
+      *loop, options.config_folder, options.identity, [&](const model::SnapshotPtr& snapshot) {
+        agent.publish(snapshot);
+        (*resolver)->want(upstream::names_of(*snapshot), upstream::families_of(*snapshot));
+      });
+  agent.configuration->start();
+  checkpoints.reached("configuration read");
+
+  Shutdown shutdown(*loop, agent, [&loop] { loop->stop(); });
+  const auto quit = [&loop, &shutdown] { loop->post([&shutdown] { shutdown.begin(); }); };
+  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, run_dir), admin_sources(agent, quit)));
+  for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
+  checkpoints.reached("admin serving");
+
+  const auto signal_watch = loop->watch(signals.get(), EPOLLIN, [&](uint32_t) {
+    signalfd_siginfo info{};
+    while (read(signals.get(), &info, sizeof info) == sizeof info) {
+      spdlog::info("signal {}", info.ssi_signo);
+      if (info.ssi_signo == SIGTERM) shutdown.begin();
+      if (info.ssi_signo == SIGINT) shutdown.hurry();
+      if (info.ssi_signo != SIGHUP) continue;
+      agent.access_log->reopen();
+      agent.configuration->reload();
+    }
+  });
+  spdlog::info("sockmesh-agent {} runs as {} with {} workers ({})", SOCKMESH_VERSION,
+               options.identity.role == config::Role::kGateway ? "gateway" : "sidecar", options.workers,
+               agent.workers.front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
+  loop->run();
+
+  // Nobody may ask any more before what they ask about goes.
+  admin->stop();
+  agent.workers.clear();
+  agent.access_log->flush(std::chrono::seconds(1));
+  spdlog::info("ended");
+  return {};
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  prepare_process(options);
+  const auto served = serve(options);
+  if (served) return 0;
+  spdlog::critical("{}", served.error().message);
+  return 1;
+}
+
+}  // namespace sockmesh::server

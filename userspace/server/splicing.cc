@@ -1,0 +1,34 @@
+#include "server/splicing.h"
+
+#include <algorithm>
+
+namespace sockmesh::server {
+
+std::string Splicing::verdict() const {
+  if (!maps) return unavailable;
+  return fmt::format("passed: {} of {} checks", report.verdicts.size(), report.verdicts.size());
+}
+
+Splicing prepare_splicing(datapath::Mode mode, unsigned workers) {
+  Splicing splicing;
+  if (mode == datapath::Mode::kIoUring || mode == datapath::Mode::kEpoll) {
+    splicing.unavailable = fmt::format("not asked for (--data-path {})", datapath::to_string(mode));
+    return splicing;
+  }
+  bpf::SpliceMaps::Options options;
+  options.rings = std::min<uint32_t>(workers, SPLICE_MAX_RINGS);
+  auto maps = bpf::SpliceMaps::load(options);
+  if (!maps) {
+    splicing.unavailable = "not available: " + maps.error().message;
+    return splicing;
+  }
+  splicing.report = bpf::run_self_test(**maps);
+  if (!splicing.report.passed()) {
+    splicing.unavailable = "failed its self-test: " + splicing.report.failures();
+    return splicing;
+  }
+  splicing.maps = std::move(*maps);
+  return splicing;
+}
+
+}  // namespace sockmesh::server
