@@ -57,6 +57,7 @@ std::string ambiguous_match(const std::vector<FilterChain>& chains) {
   std::set<std::tuple<int, std::string, std::string, int, std::string>> seen;
   const std::vector<std::string> any = {""};
   for (const FilterChain& chain : chains) {
+    if (chain.match.match_all()) continue;  // of several the last becomes the default
     std::vector<std::string> blocks;
     for (const Prefix& prefix : chain.match.prefix_ranges) blocks.push_back(prefix.to_string());
     const auto or_any = [&](const std::vector<std::string>& list) -> const auto& {
@@ -74,15 +75,24 @@ std::string ambiguous_match(const std::vector<FilterChain>& chains) {
   return "";
 }
 
+void ListenerDrafts::see_http(const SocketAddress& wildcard) {
+  http_.insert(wildcard);
+  if (const auto it = drafts_.find(wildcard); it != drafts_.end() && !needs_own_protocol(it->second.protocol))
+    it->second.protocol = Protocol::kAuto;
+}
+
 void ListenerDrafts::add(Claim claim) {
   const SocketAddress key = claim.addresses.front();
-  const auto [it, fresh] = drafts_.try_emplace(key);
-  Draft& draft = it->second;
-  if (!fresh) {
-    merge(draft, std::move(claim));
+  const auto it = drafts_.find(key);
+  if (it != drafts_.end()) {
+    merge(it->second, std::move(claim));
     return;
   }
-  draft.protocol = claim.protocol;
+  const bool beside_http = http_.contains(key);
+  // Istio adds no second sniffed service to a sniffing listener, and no MySQL or MongoDB at all.
+  if (beside_http && (claim.protocol == Protocol::kAuto || needs_own_protocol(claim.protocol))) return;
+  Draft& draft = drafts_[key];
+  draft.protocol = beside_http ? Protocol::kAuto : claim.protocol;
   draft.owners.assign(claim.chains.size(), claim.def);
   model::Listener& listener = draft.listener;
   listener.name = listener_name(key);
@@ -94,6 +104,25 @@ void ListenerDrafts::add(Claim claim) {
   listener.losers = std::move(claim.losers);
 }
 
+std::string ListenerDrafts::refusal(const Draft& draft, const Claim& claim) const {
+  const SocketAddress& at = draft.listener.addresses.front();
+  const ServiceDef& first = *draft.owners.front();
+  if (draft.locked)
+    return fmt::format("an earlier egress listener of the Sidecar has {} for itself", draft.listener.name);
+  if (draft.protocol != claim.protocol &&
+      (needs_own_protocol(draft.protocol) || needs_own_protocol(claim.protocol)))
+    return fmt::format("{} and {} do not share a listener; {}", to_string(claim.protocol),
+                       to_string(draft.protocol), holds(first, at));
+  if (is_http(claim.protocol)) {
+    // The listener of a TCP port has an exact address in Istio, that of an HTTP port has not.
+    if (is_http(draft.protocol)) return holds(first, at);
+    return fmt::format("{} holds {} for TCP", first.origin->to_string(), at.to_string());
+  }
+  if (draft.protocol == Protocol::kAuto && claim.protocol == Protocol::kAuto)
+    return fmt::format("Istio keeps one port of undetermined protocol on a listener; {}", holds(first, at));
+  return "";
+}
+
 void ListenerDrafts::merge(Draft& draft, Claim claim) {
   model::Listener& listener = draft.listener;
   const SocketAddress& at = listener.addresses.front();
@@ -101,24 +130,11 @@ void ListenerDrafts::merge(Draft& draft, Claim claim) {
     listener.losers.push_back(
         {claim.def->origin, fmt::format("chain {} on {}", chain, listener.name), std::move(reason), {}});
   };
-  std::string refused;
-  if (draft.locked) {
-    refused = fmt::format("an earlier egress listener of the Sidecar has {} for itself", listener.name);
-  } else if (draft.protocol != claim.protocol &&
-             (needs_own_protocol(draft.protocol) || needs_own_protocol(claim.protocol))) {
-    refused = fmt::format("{} and {} do not share a listener; {}", to_string(claim.protocol),
-                          to_string(draft.protocol), holds(*draft.owners.front(), at));
-  } else if (is_http(claim.protocol)) {
-    // The listener of a TCP port has an exact address in Istio, that of an HTTP port has not.
-    refused =
-        is_http(draft.protocol)
-            ? holds(*draft.owners.front(), at)
-            : fmt::format("{} holds {} for TCP", draft.owners.front()->origin->to_string(), at.to_string());
-  }
-  if (!refused.empty()) {
+  if (const std::string refused = refusal(draft, claim); !refused.empty()) {
     for (const FilterChain& chain : claim.chains) lose(chain.name, refused);
     return;
   }
+  if (claim.protocol == Protocol::kAuto) draft.protocol = Protocol::kAuto;
   for (FilterChain& chain : claim.chains) {
     const auto same =
         std::find_if(listener.chains.begin(), listener.chains.end(),
@@ -158,13 +174,17 @@ std::vector<model::ListenerPtr> ListenerDrafts::finish(const FilterChain& fallba
     }
     if (before_wildcard && key.ip.is_any()) listener.chains.insert(listener.chains.begin(), *before_wildcard);
     // A chain for everything is the default beside others, so that a half-way match falls back to it.
-    const auto all = std::find_if(listener.chains.begin(), listener.chains.end(),
-                                  [](const FilterChain& chain) { return chain.match.match_all(); });
-    if (all == listener.chains.end()) {
+    const auto everything = [](const FilterChain& chain) { return chain.match.match_all(); };
+    const auto all = std::find_if(listener.chains.rbegin(), listener.chains.rend(), everything);
+    if (all == listener.chains.rend()) {
       listener.default_chain = fallback;
     } else if (listener.chains.size() > 1 && !before_wildcard) {
       listener.default_chain = std::move(*all);
-      listener.chains.erase(all);
+      std::erase_if(listener.chains, everything);
+      if (listener.chains.empty()) {
+        listener.chains.push_back(std::move(*listener.default_chain));
+        listener.default_chain.reset();
+      }
     }
     listener.inspect_tls = std::any_of(listener.chains.begin(), listener.chains.end(), inspects);
     listeners.push_back(std::make_shared<const model::Listener>(std::move(listener)));

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Claim {
 class ListenerDrafts {
  public:
   void add(Claim claim);
+  // An HTTP service was there: Istio has one sniffing listener for the port on every address, which is not
+  // made here, but decides who may still join it.
+  void see_http(const SocketAddress& wildcard);
   // What follows adds nothing to the listeners there are.
   void lock();
   // `fallback` takes what no chain of a listener does. `before_wildcard` precedes the chains of listeners
@@ -49,7 +53,9 @@ class ListenerDrafts {
     bool locked = false;
   };
   void merge(Draft& draft, Claim claim);
+  std::string refusal(const Draft& draft, const Claim& claim) const;
   std::map<SocketAddress, Draft> drafts_;
+  std::set<SocketAddress> http_;
 };
 
 }  // namespace sockmesh::config

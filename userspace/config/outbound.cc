@@ -82,7 +82,10 @@ class Claims {
         for (const RegistryPort& port : import.def->ports) {
           if (import.only_port && port.port != *import.only_port) continue;
           const Protocol protocol = declared_.value_or(port.protocol);
-          if (is_http(protocol) == http && protocol != Protocol::kUdp) claim(*import.def, port, protocol);
+          if (protocol == Protocol::kUdp) continue;
+          if (is_http(protocol) && !http && import.def->discovery != Discovery::kAlias)
+            drafts_.see_http(bind_address(port.port).value_or(world_.wildcards(port.port).front()));
+          if (is_http(protocol) == http) claim(*import.def, port, protocol);
         }
   }
 

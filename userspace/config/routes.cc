@@ -82,6 +82,7 @@ std::vector<FilterChain> tcp_chains(const World& world, const std::vector<const 
                                     const PortInView& port, std::vector<model::Loser>& losers) {
   std::vector<FilterChain> chains;
   const VirtualService* winner = nullptr;
+  bool own_block_taken = false;
   for (const VirtualService* owner : routes) {
     if (winner) {
       if (!owner->tcp.empty())
@@ -111,15 +112,15 @@ std::vector<FilterChain> tcp_chains(const World& world, const std::vector<const 
       if (!route) continue;
       subnets = sorted(std::move(subnets));
       // A second chain with the service's own block would make Envoy refuse the listener.
-      const bool same_as_own = !terminal && subnets == own_block(port);
+      own_block_taken = own_block_taken || (!terminal && subnets == own_block(port));
       chains.push_back(chain_of(std::move(*route), terminal ? own_block(port) : subnets));
-      if (terminal || same_as_own) {
+      if (terminal) {
         winner = owner;
         break;
       }
     }
   }
-  if (!winner) chains.push_back(chain_of(own_route(world, port), own_block(port)));
+  if (!winner && !own_block_taken) chains.push_back(chain_of(own_route(world, port), own_block(port)));
   return chains;
 }
 
