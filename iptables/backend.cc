@@ -30,7 +30,7 @@ std::string one_line(std::string text) {
 
 Candidate look_at(const Launcher& launcher, std::string name) {
   Candidate candidate{.name = std::move(name), .saved = {}, .version = {}, .lacks = {}};
-  const auto saved = launcher({candidate.name + "-save"});
+  const auto saved = launcher({candidate.name + "-save", "-c"});
   if (!saved || !saved->ok()) {
     candidate.lacks = saved ? one_line(saved->errors) : saved.error().message;
     if (candidate.lacks.empty()) candidate.lacks = fmt::format("{}-save failed", candidate.name);
@@ -95,10 +95,11 @@ Result<Backend> Backend::choose(const Launcher& launcher, Family family, BinaryC
                                 bool may_write) {
   const std::string base(program(family));
   const auto take = [&](const Candidate& candidate) {
-    return Backend(launcher, family, candidate.name, candidate.version);
+    return Backend(launcher, family, candidate.name, candidate.version, candidate.saved);
   };
   const auto usable = [&](Candidate& candidate) {
-    if (candidate.lacks.empty() && may_write) try_out(launcher, candidate);
+    // That our chains are there is proof enough.
+    if (candidate.lacks.empty() && may_write && !candidate.holds_ours()) try_out(launcher, candidate);
     return candidate.lacks.empty();
   };
 

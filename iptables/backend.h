@@ -45,6 +45,8 @@ class Backend {
   bool nft() const { return version_.nft; }
   const std::string& name() const { return name_; }  // "iptables-nft"
 
+  // What save() gave before usability was tried, which may leave an empty table behind.
+  const std::string& found() const { return found_; }
   // All tables, with counters.
   Result<std::string> save() const;
   // Applies `document` on top of what is there; each table in it changes as a whole or not at all.
@@ -53,18 +55,21 @@ class Backend {
   Result<void> rehearse(const std::string& document) const {
     return restore(document, {"--noflush", "--test"});
   }
-  // Replaces the tables in `document` by it, counters included.
-  Result<void> replace(const std::string& document) const { return restore(document, {"--counters"}); }
 
  private:
-  Backend(const Launcher& launcher, Family family, std::string name, ToolVersion version)
-      : launcher_(&launcher), family_(family), name_(std::move(name)), version_(version) {}
+  Backend(const Launcher& launcher, Family family, std::string name, ToolVersion version, std::string found)
+      : launcher_(&launcher),
+        family_(family),
+        name_(std::move(name)),
+        version_(version),
+        found_(std::move(found)) {}
   Result<void> restore(const std::string& document, std::vector<std::string> flags) const;
 
   const Launcher* launcher_;  // outlives this
   Family family_;
   std::string name_;
   ToolVersion version_;
+  std::string found_;
 };
 
 }  // namespace sockmesh::iptables

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "iptables/guard.h"
 #include "iptables/render_iptables.h"
 
 namespace sockmesh::iptables {
@@ -233,6 +234,27 @@ std::string insertion_commands(const Plan& plan, const Running& running, Table t
   return text;
 }
 
+// The commands that put ours back into a table without ours, each rule at its old place.
+std::string return_commands(const Plan& plan, const Running& before, Table table) {
+  const SavedTable* saved = before.state.find(table_name(table));
+  if (!saved) return {};
+  std::string create, rules;
+  for (const std::string& chain : saved->chains) {
+    if (is_own_chain(chain)) create += fmt::format("-N {}\n", chain);
+  }
+  for (const SavedRule& rule : saved->rules) {
+    if (is_own_chain(rule.chain)) rules += fmt::format("-A {} {}\n", rule.chain, rule.body);
+  }
+  for (const Chain chain : kBuiltin) {
+    const BuiltinChain builtin(plan, before, table, chain);
+    for (size_t r = 0; r < builtin.rules().size(); ++r) {
+      if (builtin.ours(r))
+        rules += fmt::format("-I {} {} {}\n", chain_name(chain), r + 1, builtin.rules()[r]->body);
+    }
+  }
+  return create + rules;
+}
+
 std::string document(Table table, const std::string& commands) {
   return commands.empty() ? "" : fmt::format("*{}\n{}COMMIT\n", table_name(table), commands);
 }
@@ -265,12 +287,26 @@ bool has_own_chains(const SavedState& state) {
 std::vector<Finding> compare(const Plan& plan, const Running& running) {
   std::vector<Finding> found;
   for (const Table table : kTables) compare_table(plan, running, table, found);
+  if (const SavedTable* filter = running.state.find("filter")) {
+    for (const SavedRule& rule : filter->rules) {
+      if (is_guard(rule))
+        found.push_back({Finding::Kind::unexpected_rule, running.family, "filter", rule.chain, rule.body});
+    }
+  }
   return found;
 }
 
 std::string removal_document(const Plan& plan, const Running& running) {
   std::string text;
   for (const Table table : kTables) text += document(table, removal_commands(plan, running, table));
+  return text;
+}
+
+std::string restoration_document(const Plan& plan, const Running& running, const SavedState& before) {
+  const Running then{running.family, before, running.memory, running.groups};
+  std::string text;
+  for (const Table table : kTables)
+    text += document(table, removal_commands(plan, running, table) + return_commands(plan, then, table));
   return text;
 }
 

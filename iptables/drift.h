@@ -55,4 +55,8 @@ std::string removal_document(const Plan& plan, const Running& running);
 // came later.
 std::string rebuild_document(const Plan& plan, const Running& running, const std::vector<Finding>& findings);
 
+// Takes ours out as they run now and puts them back as `before` shows them, without touching anybody else's
+// rules.
+std::string restoration_document(const Plan& plan, const Running& running, const SavedState& before);
+
 }  // namespace sockmesh::iptables

@@ -9,11 +9,12 @@ namespace sockmesh::iptables {
 namespace {
 
 constexpr std::string_view kNotes = "table inet sockmesh-init {";
-// What the rules, the guard and Istio's usability test may bring into being.
-constexpr std::array<std::string_view, 8> kMayAppear = {
-    "filter-INPUT",  "filter-FORWARD", "filter-OUTPUT", "mangle-PREROUTING",
-    "mangle-OUTPUT", "nat-PREROUTING", "nat-OUTPUT",    "nat-INPUT"};
-constexpr std::array<std::string_view, 2> kMayAppearRaw = {"raw-PREROUTING", "raw-OUTPUT"};
+// The built-in chains of the tables: what the rules, the guard, Istio's usability test and a restore of a
+// saved table may bring into being.
+constexpr std::array<std::string_view, 14> kMayAppear = {
+    "filter-INPUT",   "filter-FORWARD",  "filter-OUTPUT",      "mangle-PREROUTING", "mangle-INPUT",
+    "mangle-FORWARD", "mangle-OUTPUT",   "mangle-POSTROUTING", "nat-PREROUTING",    "nat-INPUT",
+    "nat-OUTPUT",     "nat-POSTROUTING", "raw-PREROUTING",     "raw-OUTPUT"};
 
 std::string_view tag(Family family) { return family == Family::v4 ? "v4" : "v6"; }
 std::string_view nft_family(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
@@ -47,7 +48,6 @@ template <typename Each>
 void for_each_place(Each each) {
   for (const Family family : {Family::v4, Family::v6}) {
     for (const std::string_view place : kMayAppear) each(family, place);
-    for (const std::string_view place : kMayAppearRaw) each(family, place);
   }
 }
 
@@ -94,6 +94,12 @@ NftInventory take_inventory(const Launcher& launcher) {
     }
   }
   return inventory;
+}
+
+Memory absence(const NftInventory& inventory) {
+  Memory memory;
+  note_absence(inventory, memory.notes);
+  return memory;
 }
 
 Result<void> remember(const Launcher& launcher, Memory& memory, const NftInventory& inventory,

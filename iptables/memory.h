@@ -33,6 +33,9 @@ Memory recall(const Launcher& launcher);
 // Which iptables-nft tables and chains exist.
 NftInventory take_inventory(const Launcher& launcher);
 
+// What the notes would say of absence, for a change that is taken back before any were written.
+Memory absence(const NftInventory& inventory);
+
 // Writes the notes: "begin", "v4-absent-nat" and "v4-absent-nat-OUTPUT" for what `inventory` lacks of the
 // tables we may touch, "v4-foreign-nat-OUTPUT-HASH" for each rule in the built-in chains of `v4` and `v6`.
 // Notes of an earlier apply keep what they say of absence: our rules were flushed since, but tables and

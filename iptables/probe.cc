@@ -89,7 +89,7 @@ class FamilyProbe {
     while (true) {
       const auto attempt_ends = until_timeout ? std::min(deadline, monotonic_now() + kRetryEvery) : deadline;
       const Probe attempt = try_once(attempt_ends);
-      const bool retry = until_timeout && attempt.verdict == Verdict::disproved && monotonic_now() < deadline;
+      const bool retry = until_timeout && attempt.verdict != Verdict::proved && monotonic_now() < deadline;
       if (!retry) return attempt;
       (void)captured_before(
           attempt_ends);  // nothing is under way: this only lets the rest of the second pass
@@ -171,7 +171,7 @@ class FamilyProbe {
       return say(Verdict::impossible, os_error("no way there (is lo up?)", report).message);
     if (report != 0) return say(Verdict::disproved, os_error("not captured", report).message);
     if (captured_before(deadline)) return say(Verdict::proved, "captured");
-    return say(Verdict::disproved, "somebody else took the connection");
+    return say(Verdict::impossible, "somebody else listens too and took the connection");
   }
 
   const Family family_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,12 @@ std::vector<std::string> merged_environment(const std::vector<std::string>& extr
 
 // In the child, between fork and exec: only system calls.
 [[noreturn]] void become(char* const* argv, char* const* envp, int in, int out, int err, int user_namespace) {
-  if (user_namespace >= 0 && setns(user_namespace, CLONE_NEWUSER) != 0) _exit(kCouldNotStart);
+  if (user_namespace >= 0) {
+    // Its root: as anybody else, the capabilities setns gives would not outlive the exec.
+    const bool entered = setns(user_namespace, CLONE_NEWUSER) == 0 && syscall(SYS_setresgid, 0, 0, 0) == 0 &&
+                         syscall(SYS_setresuid, 0, 0, 0) == 0;
+    if (!entered) _exit(kCouldNotStart);
+  }
   dup2(in, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);

@@ -221,84 +221,105 @@ std::string route_words(Family family, const RoutePlan::Tproxy& tproxy) {
 }
 constexpr const char* kAddressWords = "ip -6 addr add ::6/128 dev lo";
 
+// Which of the wanted objects a dumped one is.
+struct Seen {
+  bool address = false, rule[2] = {}, route[2] = {};  // rule and route: IPv4, IPv6
+
+  // Returns whether `plan` wants it.
+  bool note(const nlmsghdr& header, const RoutePlan& plan) {
+    if (header.nlmsg_type == RTM_NEWADDR) {
+      const auto ip = attribute_of<ifaddrmsg, in6_addr>(header, IFA_ADDRESS);
+      const bool is_it = plan.loopback6 && ip && IpAddress::v6(*ip) == local_delivery6();
+      return set(address, is_it);
+    }
+    if (!plan.tproxy) return false;
+    if (header.nlmsg_type == RTM_NEWRULE) {
+      const bool v6 = static_cast<const fib_rule_hdr*>(NLMSG_DATA(&header))->family == AF_INET6;
+      return set(rule[v6],
+                 (plan.ipv6 || !v6) &&
+                     attribute_of<fib_rule_hdr, uint32_t>(header, FRA_FWMARK) == plan.tproxy->mark &&
+                     attribute_of<fib_rule_hdr, uint32_t>(header, FRA_TABLE) == plan.tproxy->table);
+    }
+    const auto* fixed = static_cast<const rtmsg*>(NLMSG_DATA(&header));
+    const bool v6 = fixed->rtm_family == AF_INET6;
+    return set(route[v6], (plan.ipv6 || !v6) && fixed->rtm_type == RTN_LOCAL && fixed->rtm_dst_len == 0 &&
+                              attribute_of<rtmsg, uint32_t>(header, RTA_TABLE) == plan.tproxy->table);
+  }
+
+ private:
+  static bool set(bool& seen, bool is_it) {
+    seen = seen || is_it;
+    return is_it;
+  }
+};
+
 // `words` is what it would take with ip(8), for the error.
-Result<void> add(Rtnetlink& netlink, Message message, const std::string& words) {
+Result<void> add(Rtnetlink& netlink, Message message, const std::string& words, AddedRoutes& added) {
   SOCKMESH_TRY(error, netlink.request(message.bytes()));
+  if (error == 0) added.requests.push_back(message.bytes());
   if (error == 0 || error == EEXIST) return {};
   return fail(os_error(words, error));
 }
 
+// What asked for an object, or what the kernel printed of it, sent back as a deletion, names exactly that
+// object.
+Result<int> remove(Rtnetlink& netlink, std::string bytes) {
+  auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
+  header->nlmsg_type = static_cast<uint16_t>(header->nlmsg_type + (RTM_DELADDR - RTM_NEWADDR));
+  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  return netlink.request(bytes);
+}
+
 }  // namespace
 
-Result<void> add_routes(const RoutePlan& plan) {
+Result<void> add_routes(const RoutePlan& plan, AddedRoutes& added) {
   SOCKMESH_TRY(netlink, Rtnetlink::open());
-  if (plan.loopback6)
-    SOCKMESH_CHECK(
-        add(netlink, address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK), kAddressWords));
+  constexpr uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+  if (plan.loopback6) SOCKMESH_CHECK(add(netlink, address_message(RTM_NEWADDR, kNew), kAddressWords, added));
   if (!plan.tproxy) return {};
   for (const Family family : families(plan)) {
-    SOCKMESH_CHECK(add(netlink, rule_message(family, *plan.tproxy), rule_words(family, *plan.tproxy)));
-    SOCKMESH_CHECK(add(netlink, route_message(family, *plan.tproxy), route_words(family, *plan.tproxy)));
+    SOCKMESH_CHECK(add(netlink, rule_message(family, *plan.tproxy), rule_words(family, *plan.tproxy), added));
+    SOCKMESH_CHECK(
+        add(netlink, route_message(family, *plan.tproxy), route_words(family, *plan.tproxy), added));
   }
   return {};
+}
+
+void take_back(const AddedRoutes& added) {
+  auto netlink = Rtnetlink::open();
+  if (!netlink) return;
+  for (auto request = added.requests.rbegin(); request != added.requests.rend(); ++request)
+    (void)remove(*netlink, *request);
 }
 
 Result<std::vector<std::string>> missing_routes(const RoutePlan& plan) {
   SOCKMESH_TRY(netlink, Rtnetlink::open());
-  bool address = false, rule[2] = {}, route[2] = {};
-  const auto note = [&](const nlmsghdr& header) {
-    if (header.nlmsg_type == RTM_NEWADDR) {
-      const auto ip = attribute_of<ifaddrmsg, in6_addr>(header, IFA_ADDRESS);
-      if (ip && IpAddress::v6(*ip) == local_delivery6()) address = true;
-    }
-    if (!plan.tproxy) return;
-    if (header.nlmsg_type == RTM_NEWRULE) {
-      const auto* fixed = static_cast<const fib_rule_hdr*>(NLMSG_DATA(&header));
-      if (attribute_of<fib_rule_hdr, uint32_t>(header, FRA_FWMARK) == plan.tproxy->mark &&
-          attribute_of<fib_rule_hdr, uint32_t>(header, FRA_TABLE) == plan.tproxy->table)
-        rule[fixed->family == AF_INET6] = true;
-    }
-    if (header.nlmsg_type == RTM_NEWROUTE) {
-      const auto* fixed = static_cast<const rtmsg*>(NLMSG_DATA(&header));
-      if (fixed->rtm_type == RTN_LOCAL && fixed->rtm_dst_len == 0 &&
-          attribute_of<rtmsg, uint32_t>(header, RTA_TABLE) == plan.tproxy->table)
-        route[fixed->rtm_family == AF_INET6] = true;
-    }
-  };
-  SOCKMESH_CHECK(dump_all(netlink, note));
+  Seen seen;
+  SOCKMESH_CHECK(dump_all(netlink, [&](const nlmsghdr& header) { seen.note(header, plan); }));
   std::vector<std::string> missing;
-  if (plan.loopback6 && !address) missing.emplace_back(kAddressWords);
+  if (plan.loopback6 && !seen.address) missing.emplace_back(kAddressWords);
   if (!plan.tproxy) return missing;
   for (const Family family : families(plan)) {
-    if (!rule[family == Family::v6]) missing.push_back(rule_words(family, *plan.tproxy));
-    if (!route[family == Family::v6]) missing.push_back(route_words(family, *plan.tproxy));
+    if (!seen.rule[family == Family::v6]) missing.push_back(rule_words(family, *plan.tproxy));
+    if (!seen.route[family == Family::v6]) missing.push_back(route_words(family, *plan.tproxy));
   }
   return missing;
 }
 
-Result<void> remove_routes() {
+Result<void> remove_other_routes(const RoutePlan& plan) {
   SOCKMESH_TRY(netlink, Rtnetlink::open());
-  // What the kernel printed of an object, sent back as a deletion, names exactly that object.
   std::vector<std::string> ours;
+  Seen seen;
   SOCKMESH_CHECK(dump_all(netlink, [&](const nlmsghdr& header) {
-    if (is_ours(header)) ours.emplace_back(reinterpret_cast<const char*>(&header), header.nlmsg_len);
+    if (is_ours(header) && !seen.note(header, plan))
+      ours.emplace_back(reinterpret_cast<const char*>(&header), header.nlmsg_len);
   }));
   for (std::string& bytes : ours) {
-    auto* header = reinterpret_cast<nlmsghdr*>(bytes.data());
-    header->nlmsg_type = static_cast<uint16_t>(header->nlmsg_type + (RTM_DELADDR - RTM_NEWADDR));
-    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    SOCKMESH_TRY(error, netlink.request(bytes));
+    SOCKMESH_TRY(error, remove(netlink, std::move(bytes)));
     if (error != 0 && error != ESRCH && error != ENOENT && error != EADDRNOTAVAIL)
       return fail(os_error("removing an address or route of ours", error));
   }
   return {};
-}
-
-Result<bool> have_routes() {
-  SOCKMESH_TRY(netlink, Rtnetlink::open());
-  bool any = false;
-  SOCKMESH_CHECK(dump_all(netlink, [&](const nlmsghdr& header) { any = any || is_ours(header); }));
-  return any;
 }
 
 }  // namespace sockmesh::iptables

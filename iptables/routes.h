@@ -13,16 +13,20 @@ namespace sockmesh::iptables {
 
 inline constexpr uint8_t kRouteProtocol = 213;  // unassigned in /etc/iproute2/rt_protos
 
-// Adds what `plan` wants and is not there yet. Already there is success.
-Result<void> add_routes(const RoutePlan& plan);
+// What one add_routes() added, for taking it back.
+struct AddedRoutes {
+  std::vector<std::string> requests;
+};
+
+// Adds what `plan` wants and is not there yet. Already there is success. `added` is complete even after a
+// failure.
+Result<void> add_routes(const RoutePlan& plan, AddedRoutes& added);
+void take_back(const AddedRoutes& added);
 
 // Whether all that `plan` wants is there; the texts of what is missing, as ip(8) would say it.
 Result<std::vector<std::string>> missing_routes(const RoutePlan& plan);
 
-// Removes everything that carries our protocol number, of any plan.
-Result<void> remove_routes();
-
-// Whether anything carries our protocol number.
-Result<bool> have_routes();
+// Removes everything that carries our protocol number and is not wanted by `plan`.
+Result<void> remove_other_routes(const RoutePlan& plan);
 
 }  // namespace sockmesh::iptables

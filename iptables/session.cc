@@ -3,37 +3,12 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "iptables/guard.h"
 #include "iptables/render_iptables.h"
 
 namespace sockmesh::iptables {
 
 namespace {
-
-// While a change spans several tables no connection may slip through between them. The comment is how the
-// guard knows its own rules again, so that a DROP of somebody else's is never taken away.
-constexpr std::string_view kGuardComment = "sockmesh-guard";
-constexpr std::string_view kGuardedChains[] = {"INPUT", "FORWARD", "OUTPUT"};
-
-std::string guard_document() {
-  std::string text = "*filter\n";
-  for (const std::string_view chain : kGuardedChains) {
-    for (const std::string_view protocol : {"tcp", "udp"}) {
-      text += fmt::format("-I {} 1 -p {} -m comment --comment {} -j DROP\n", chain, protocol, kGuardComment);
-    }
-  }
-  return text + "COMMIT\n";
-}
-
-std::string guard_removal(const SavedState& state) {
-  const SavedTable* filter = state.find("filter");
-  if (!filter) return {};
-  std::string text;
-  for (const SavedRule& rule : filter->rules) {
-    if (rule.body.find(kGuardComment) != std::string::npos)
-      text += fmt::format("-D {} {}\n", rule.chain, rule.body);
-  }
-  return text.empty() ? text : "*filter\n" + text + "COMMIT\n";
-}
 
 size_t tables_in(const std::string& document) {
   return static_cast<size_t>(std::count(document.begin(), document.end(), '*'));
@@ -46,14 +21,14 @@ Result<Session> Session::open(const Launcher& launcher, const Options& options, 
   Session session(launcher, wanted);
   // Before the back ends are tried out, because trying may create an empty table.
   session.memory_ = recall(launcher);
-  if (may_write && !session.memory_.written()) session.inventory_ = take_inventory(launcher);
+  if (session.memory_.available && may_write && !session.memory_.written())
+    session.inventory_ = take_inventory(launcher);
   for (const Family family : {Family::v4, Family::v6}) {
     auto backend = Backend::choose(launcher, family, options.binary, may_write);
     if (!backend && family == Family::v6 && !wanted.plan.ipv6) break;
     if (!backend) return fail(std::move(backend).error());
-    SOCKMESH_TRY(saved, backend->save());
-    SavedState state = parse_save(saved);
-    session.sides_.push_back({*std::move(backend), std::move(saved), std::move(state)});
+    SavedState state = parse_save(backend->found());
+    session.sides_.push_back({*std::move(backend), std::move(state)});
   }
   return session;
 }
@@ -110,7 +85,11 @@ Result<void> Session::rebuild(const std::vector<Finding>& findings) {
   for (const Side& side : sides_)
     documents.push_back(rebuild_document(plan_for(side), running(side, side.state), findings));
   SOCKMESH_CHECK(rehearse(documents));
-  for (size_t i = 0; i < sides_.size(); ++i) SOCKMESH_CHECK(swap(sides_[i], documents[i]));
+  for (size_t i = 0; i < sides_.size(); ++i) {
+    SOCKMESH_CHECK(swap(sides_[i], documents[i]));
+    // One of an earlier run that was killed.
+    SOCKMESH_CHECK(lift_guard(sides_[i]));
+  }
   return {};
 }
 
@@ -119,7 +98,7 @@ Result<void> Session::swap(const Side& side, const std::string& document) const 
   if (tables_in(document) < 2) return side.backend.apply(document);
   SOCKMESH_CHECK(side.backend.apply(guard_document()));
   const auto swapped = side.backend.apply(document);
-  SOCKMESH_CHECK(lift_guard(side));
+  SOCKMESH_CHECK(lift_guard(side));  // whether it went well or not
   return swapped;
 }
 
@@ -130,8 +109,7 @@ Result<void> Session::lift_guard(const Side& side) const {
 
 Result<void> Session::remove() {
   for (const Side& side : sides_) {
-    // A guard is left behind only by a run that was killed.
-    SOCKMESH_CHECK(side.backend.apply(guard_removal(side.state)));
+    SOCKMESH_CHECK(lift_guard(side));  // of an earlier run that was killed
     SOCKMESH_CHECK(side.backend.apply(removal_document(plan_for(side), running(side, side.state))));
   }
   forget(*launcher_, memory_);
@@ -140,23 +118,14 @@ Result<void> Session::remove() {
 
 Result<void> Session::undo() {
   for (const Side& side : sides_) {
-    SOCKMESH_TRY(now_text, side.backend.save());
-    if (without_counters(now_text) == without_counters(side.saved)) continue;
-    const SavedState now = parse_save(now_text);
-    std::string before, added;
-    for (const SavedTable& table : now.tables) {
-      const SavedTable* old = side.state.find(table.name);
-      if (old && without_counters(old->text) != without_counters(table.text)) before += old->text;
-    }
-    SOCKMESH_CHECK(side.backend.replace(before));
-    // What is left of ours stands in tables that did not exist.
-    SOCKMESH_TRY(left, side.backend.save());
-    if (!iptables::has_own_chains(side.state)) {
-      const SavedState left_state = parse_save(left);
-      SOCKMESH_CHECK(side.backend.apply(removal_document(plan_for(side), running(side, left_state))));
-    }
+    SOCKMESH_TRY(now, side.backend.save());
+    const std::string before = without_counters(side.backend.found());
+    if (without_counters(now) == before) continue;
+    const SavedState state = parse_save(now);
+    SOCKMESH_CHECK(
+        side.backend.apply(restoration_document(plan_for(side), running(side, state), side.state)));
   }
-  if (!has_own_chains()) forget(*launcher_, memory_);
+  if (!has_own_chains()) forget(*launcher_, memory_.written() ? memory_ : absence(inventory_));
   return {};
 }
 

@@ -30,14 +30,13 @@ class Session {
   Result<void> rebuild(const std::vector<Finding>& findings);
   // Takes everything of ours out.
   Result<void> remove();
-  // Back to what open() found, counters included.
+  // Back to what open() found.
   Result<void> undo();
 
  private:
   struct Side {
     Backend backend;
-    std::string saved;  // as found
-    SavedState state;
+    SavedState state;  // as found
   };
 
   Session(const Launcher& launcher, const Wanted& wanted) : launcher_(&launcher), wanted_(&wanted) {}

@@ -29,7 +29,7 @@ class Transaction {
 
  private:
   OrFailure<Action> run_iptables() {
-    auto session = Session::open(launcher_, options_, wanted_, /*may_write=*/true);
+    auto session = Session::open(launcher_, options_, wanted_, /*may_write=*/!options_.cleanup_only);
     if (!session) return failure(std::move(session).error());
     log_("using " + session->backend_names());
     if (options_.cleanup_only) return clean_up(*session);
@@ -63,30 +63,31 @@ class Transaction {
   template <typename AnySession>
   OrFailure<Action> clean_up(AnySession& session) {
     if (auto removed = session.remove(); !removed) return failure(std::move(removed).error());
-    if (auto removed = remove_routes(); !removed) return failure(std::move(removed).error());
+    if (auto removed = remove_other_routes({}); !removed) return failure(std::move(removed).error());
     return Action::cleaned;
   }
 
   OrFailure<Action> keep() {
-    if (auto added = add_routes(wanted_.plan.routes); !added) return failure(std::move(added).error());
+    AddedRoutes added;
+    if (auto done = add_routes(wanted_.plan.routes, added); !done) return failure(std::move(done).error());
     return Action::unchanged;
   }
 
   template <typename AnySession, typename Change>
   OrFailure<Action> change(AnySession& session, Action action, Change make) {
-    const auto had_routes = have_routes();
-    if (!had_routes) return failure(had_routes.error());
     auto done = make();
-    if (done) done = add_routes(wanted_.plan.routes);
+    AddedRoutes added;
+    if (done) done = add_routes(wanted_.plan.routes, added);
     int exit_code = kExitFailure;
     if (done) {
       done = probe();
+      if (done) done = remove_other_routes(wanted_.plan.routes);  // of the flags of an earlier run
       if (done) return action;
       if (options_.run_validation) exit_code = kExitValidation;
     }
 
     std::string message = done.error().message;
-    if (!*had_routes) (void)remove_routes();
+    take_back(added);
     if (const auto undone = session.undo(); !undone)
       message += "; and the rules from before could not be put back: " + undone.error().message;
     else
