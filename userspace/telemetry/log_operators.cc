@@ -1,6 +1,7 @@
 // The command operators of the access log: each name with the function that reads its value from a record.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <ctime>
@@ -20,6 +21,12 @@ Value absent(const Record&) { return {}; }
 Value number(uint64_t n) { return {Kind::kNumber, {}, n}; }
 Value exactly(std::string text) { return {Kind::kText, std::move(text), 0}; }
 Value text(std::string value) { return value.empty() ? Value{} : exactly(std::move(value)); }
+
+// Envoy keeps a field without blanks, so that lines split by them stay in step: "delayed_connect_error:_...".
+Value one_word(std::string value) {
+  std::replace(value.begin(), value.end(), ' ', '_');
+  return text(std::move(value));
+}
 
 Value address(const SocketAddress& a) { return exactly(a.to_string()); }
 Value ip(const SocketAddress& a) { return exactly(a.ip.to_string()); }
@@ -122,7 +129,7 @@ const std::map<std::string_view, Reader>& readers() {
       {"RESPONSE_FLAGS_LONG", [](const Record& r) { return text(long_flags(r)); }},
       {"RESPONSE_CODE_DETAILS", [](const Record& r) { return text(r.details); }},
       {"CONNECTION_TERMINATION_DETAILS", [](const Record& r) { return text(r.termination_details); }},
-      {"UPSTREAM_TRANSPORT_FAILURE_REASON", [](const Record& r) { return text(r.transport_failure); }},
+      {"UPSTREAM_TRANSPORT_FAILURE_REASON", [](const Record& r) { return one_word(r.transport_failure); }},
       {"UPSTREAM_HOST", upstream_host},
       {"UPSTREAM_CLUSTER", [](const Record& r) { return text(r.cluster); }},
       {"UPSTREAM_CLUSTER_RAW", [](const Record& r) { return text(r.cluster); }},
