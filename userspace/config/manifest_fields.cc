@@ -45,6 +45,7 @@ std::string quoted(std::string_view text) {
 void ReadContext::report(int line, std::string field, std::string text) {
   if (problems_.size() == kMaxProblems) text = "more problems than can be listed";
   if (problems_.size() > kMaxProblems) return;
+  if (pinned_line_ > 0) line = pinned_line_;
   problems_.push_back({file_, line, object_, std::move(field), std::move(text), false});
 }
 

@@ -29,6 +29,8 @@ class ReadContext {
       : file_(file), problems_(problems) {}
 
   void begin_object(std::string name) { object_ = std::move(name), dropped_ = false; }
+  // Every problem until pin_line(0) is reported there: for text whose lines are not those of the file.
+  void pin_line(int line) { pinned_line_ = line; }
   void report(int line, std::string field, std::string text);
   void drop_object();  // the last problem reported is why
   bool dropped() const { return dropped_; }
@@ -37,6 +39,7 @@ class ReadContext {
   const std::string& file_;
   std::vector<ReadProblem>& problems_;
   std::string object_;
+  int pinned_line_ = 0;
   bool dropped_ = false;
 };
 

@@ -95,6 +95,7 @@ void read_config_map(const Fields& object, Meta&& meta, Resources& out) {
     return;
   }
   ReadContext& context = object.context();
+  if (!text->literal) context.pin_line(text->line);
   yaml::read_documents(text->text, text->line, [&](const yaml::Document& document) {
     for (const yaml::Problem& remark : document.remarks)
       context.report(remark.line, "data.mesh", remark.text);
@@ -109,6 +110,7 @@ void read_config_map(const Fields& object, Meta&& meta, Resources& out) {
       read_mesh(Fields(document.root, context), mesh);
     }
   });
+  context.pin_line(0);
   if (!context.dropped()) out.mesh = std::make_shared<const MeshConfig>(std::move(mesh));
 }
 

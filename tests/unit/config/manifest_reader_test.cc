@@ -230,6 +230,11 @@ TEST_CASE("MeshConfig: lines are those of the file, other ConfigMaps are not loo
   CHECK_FALSE(broken.resources.mesh);
   CHECK_THAT(broken.problems,
              Catch::StartsWith("f.yaml:6: ConfigMap istio-system/istio: data.mesh: not YAML"));
+  const Outcome quoted = read(
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n"
+      "  mesh: \"a: b\\nc: d\\nconnectTimeout: 1x\"\n");
+  CHECK_THAT(quoted.problems,
+             Catch::StartsWith("f.yaml:5: ConfigMap istio-system/istio: connectTimeout: '1x'"));
   CHECK(
       read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata: {mesh: [x]}\n").problems.empty());
 }
