@@ -80,7 +80,9 @@ void diff_clusters(const Snapshot& before, const Snapshot& after, Plan& plan) {
         plan.clusters.push_back({kind, name, std::move(details), cluster->origin});
       });
   // Endpoints of clusters that stay: those of new and removed ones come and go with them.
-  for (const auto& [name, cluster] : now) {
+  for (const auto& entry : now) {
+    const std::string& name = entry.first;
+    const model::Cluster* cluster = entry.second;
     const auto was = old.find(name);
     if (was == old.end() || was->second == cluster) continue;
     diff(
