@@ -1,6 +1,7 @@
 // SO_RCVBUF both sets the size and ends the kernel's growing of it.
 #include "datapath/sockmap_buffers.h"
 
+#include <linux/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -26,17 +27,27 @@ int option_that_works() {
   return 0;
 }
 
+// Asked once. The privileged option may be lost when privileges are dropped; then a flow keeps the kernel's
+// own bound.
+int working_option() {
+  static const int option = option_that_works();
+  return option;
+}
+
 }  // namespace
 
 void bound_receive_queue(int tcp_socket) {
-  // Asked once. The privileged option may be lost when privileges are dropped; then the flow keeps the
-  // kernel's own bound.
-  static const int option = option_that_works();
-  if (option == 0) return;
-  if (setsockopt(tcp_socket, SOL_SOCKET, option, &kAsked, sizeof kAsked) != 0) return;
-  // Kernels before 6.16 keep the window clamp of the old size otherwise.
+  const int option = working_option();
+  if (option == 0 || setsockopt(tcp_socket, SOL_SOCKET, option, &kAsked, sizeof kAsked) != 0) return;
+  // Older kernels keep the window clamp of the old size otherwise.
   const int clamp = kReceiveQueueBytes;
   setsockopt(tcp_socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp);
+}
+
+void lock_receive_queue(int tcp_socket, bool locked) {
+  if (working_option() == 0) return;
+  const int locks = locked ? SOCK_RCVBUF_LOCK : 0;
+  setsockopt(tcp_socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks);
 }
 
 }  // namespace sockmesh::datapath

@@ -1,6 +1,6 @@
 // Bounds what one direction of a flow can hold in the kernel when its reader stalls: the receive queue of the
-// socket it comes from, which the kernel would otherwise let grow to tcp_rmem[2] (32 MiB on new kernels),
-// plus the send queue of the socket it goes to (tcp_wmem[2], 4 MiB by default). Any thread.
+// socket the bytes come from, which the kernel would otherwise let grow to tcp_rmem[2] (32 MiB on new
+// kernels), plus the send queue of the socket they go to (tcp_wmem[2], 4 MiB by default). Any thread.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,16 @@ namespace sockmesh::datapath {
 // MiB a stalled reader costs less than 8 MiB. The window this leaves, about 2.5 MiB, is 200 Mbit/s at 100 ms.
 constexpr size_t kReceiveQueueBytes = 3u << 20;
 
-// Sets the bound. Where net.core.rmem_max is too small for it and the process may not exceed it, the socket
-// is left alone: a small fixed window would cost everybody's throughput for the sake of a few stalled
-// readers.
+// Sets the bound, for sockets whose bytes are flowing. Where net.core.rmem_max is too small for it and the
+// process may not exceed it, the socket is left alone: a small fixed window would cost everybody's throughput
+// for the sake of a few stalled readers.
 void bound_receive_queue(int tcp_socket);
+
+// While the reader stalls and the queue fills up, a fixed bound must not be hit: the kernel counts overhead
+// that it did not foresee when it offered the window, drops the last segments, and from then on ignores the
+// acknowledgements of the other direction, because they lie beyond the window: that direction comes to a halt
+// too (seen on 6.18). Without the lock it makes room for what it has offered, and no more, since the window
+// only grows when bytes are read. So: unlock when a direction stalls, lock again when it flows.
+void lock_receive_queue(int tcp_socket, bool locked);
 
 }  // namespace sockmesh::datapath

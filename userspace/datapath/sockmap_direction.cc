@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "datapath/sockmap_buffers.h"
+
 namespace sockmesh::datapath {
 
 namespace {
@@ -82,6 +84,15 @@ SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
   return lost(Step::kSourceLost, os_error("receiving"));
 }
 
+SockmapDirection::Step SockmapDirection::stalled() {
+  if (!std::exchange(stalled_, true)) lock_receive_queue(source_, false);
+  return Step::kOutput;
+}
+
+void SockmapDirection::flows() {
+  if (std::exchange(stalled_, false)) lock_receive_queue(source_, true);
+}
+
 SockmapDirection::Step SockmapDirection::write(std::span<const char> bytes) {
   while (!bytes.empty()) {
     const auto n = send(target_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -89,7 +100,7 @@ SockmapDirection::Step SockmapDirection::write(std::span<const char> bytes) {
     if (n < 0 && errno == EAGAIN) {
       pending_.assign(bytes.begin(), bytes.end());
       pending_done_ = 0;
-      return Step::kOutput;
+      return stalled();
     }
     if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
     bytes = bytes.subspan(static_cast<size_t>(n));
@@ -106,11 +117,12 @@ SockmapDirection::Step SockmapDirection::write_pending() {
     const auto n = send(target_, pending_.data() + pending_done_, pending_.size() - pending_done_,
                         MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return Step::kOutput;
+    if (n < 0 && errno == EAGAIN) return stalled();
     if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
     pending_done_ += static_cast<size_t>(n);
     written_ += static_cast<size_t>(n);
   }
+  flows();
   pending_ = {};  // the memory too: most flows never need it again
   pending_done_ = 0;
   pair_.publish(from_, std::exchange(written_, 0));

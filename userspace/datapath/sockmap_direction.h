@@ -61,6 +61,8 @@ class SockmapDirection {
   Step write(std::span<const char> bytes);  // the rest goes to pending_
   Step write_pending();
   Step finish();
+  Step stalled();
+  void flows();
   bool backlog_drained() { return backlog() == 0; }
   Step lost(Step step, Error error);
 
@@ -72,6 +74,7 @@ class SockmapDirection {
   size_t pending_done_ = 0;    // of pending_, what is written
   uint64_t written_ = 0;       // written and not yet published
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
+  bool stalled_ = false;       // the target takes no more at the moment
   bool look_for_end_ = false;
   bool end_seen_ = false;
   bool ended_ = false;

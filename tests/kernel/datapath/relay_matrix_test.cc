@@ -1,0 +1,402 @@
+// The relay matrix: every lane this machine offers, over IPv4 and IPv6, through everything a flow may meet.
+// Each case looks at the bytes of both applications, at what the relay counted and at the outcome it told,
+// together.
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+
+#include "relay_world.h"
+#include "test_support/eventually.h"
+#include "test_support/scenarios.h"
+
+namespace sockmesh::test {
+
+using datapath::CloseReason;
+using datapath::Outcome;
+using datapath::RelayOptions;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr auto kDeadline = seconds(30);
+
+struct Cell {
+  LaneSpec lane;
+  bool ipv6;
+};
+
+std::vector<Cell> matrix() {
+  std::vector<Cell> cells;
+  for (const auto& lane : offered_lanes()) {
+    for (const bool ipv6 : {false, true}) cells.push_back({lane, ipv6});
+  }
+  return cells;
+}
+
+std::string describe(const Cell& cell) { return cell.lane.name + (cell.ipv6 ? ", IPv6" : ", IPv4"); }
+
+// A flow with its two applications.
+struct Flow {
+  std::unique_ptr<StreamEnd> client, server;
+  datapath::Pair sockets;  // until it is relayed
+  size_t number = 0;
+};
+
+Flow make_flow(Scenario scenario, uint64_t id, uint64_t bytes, bool ipv6) {
+  const FlowPlan plan = plan_flow(scenario, id, bytes);
+  Legs legs = connect_legs(ipv6);
+  return {std::make_unique<StreamEnd>(std::move(legs.client), plan.client),
+          std::make_unique<StreamEnd>(std::move(legs.server), plan.server), std::move(legs.sockets)};
+}
+
+std::string run_flows(std::vector<Flow>& flows) {
+  std::vector<StreamEnd*> ends;
+  for (auto& flow : flows) {
+    ends.push_back(flow.client.get());
+    ends.push_back(flow.server.get());
+  }
+  return run_ends(ends, patient(kDeadline));
+}
+
+void check_finished(const Flow& flow, const Outcome& outcome) {
+  CHECK(outcome.reason == CloseReason::kFinished);
+  CHECK(outcome.detail.empty());
+  CHECK(outcome.progress.received == flow.client->report().sent);
+  CHECK(outcome.progress.received == flow.server->report().received);
+  CHECK(outcome.progress.sent == flow.server->report().sent);
+  CHECK(outcome.progress.sent == flow.client->report().received);
+  CHECK(outcome.progress.downstream_closed);
+  CHECK(outcome.progress.upstream_closed);
+}
+
+// A plain end of the tests that need no plan.
+void put(const Fd& fd, const std::string& text) {
+  REQUIRE(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+}
+
+bool wait_readable(const Fd& fd) {
+  pollfd one{fd.get(), POLLIN, 0};
+  return poll(&one, 1, static_cast<int>(patient(kDeadline).count())) == 1;
+}
+
+std::string get(const Fd& fd, size_t size) {
+  std::string text(size, '\0');
+  size_t have = 0;
+  while (have < size && wait_readable(fd)) {
+    const ssize_t got = recv(fd.get(), text.data() + have, size - have, 0);
+    if (got <= 0) break;
+    have += static_cast<size_t>(got);
+  }
+  text.resize(have);
+  return text;
+}
+
+enum class End { fin, rst, none };
+std::ostream& operator<<(std::ostream& out, End end) {
+  return out << (end == End::fin ? "FIN" : end == End::rst ? "RST" : "nothing");
+}
+// Reads until the stream ends; how it ended.
+End wait_for_end(const Fd& fd) {
+  char buffer[4096];
+  while (wait_readable(fd)) {
+    const ssize_t got = recv(fd.get(), buffer, sizeof buffer, 0);
+    if (got == 0) return End::fin;
+    if (got < 0) return errno == ECONNRESET || errno == EPIPE ? End::rst : End::none;
+  }
+  return End::none;
+}
+
+void reset_close(Fd& fd) {
+  const linger abrupt{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+  fd.reset();
+}
+
+}  // namespace
+
+TEST_CASE("relay matrix: scenarios") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  const size_t descriptors = open_descriptors();
+  {
+    RelayWorld world(cell.lane);
+    for (const Scenario scenario : all_scenarios()) {
+      INFO(to_string(scenario));
+      const bool slow = scenario == Scenario::slow_reader;
+      const uint64_t bytes = scenario == Scenario::tiny_writes ? 3000 : slow ? 8 << 20 : 700'000;
+      std::vector<Flow> flows;
+      for (uint64_t i = 0; i < (slow ? 2u : 8u); ++i) {
+        flows.push_back(make_flow(scenario, i, bytes, cell.ipv6));
+        flows.back().number = world.relay(std::move(flows.back().sockets));
+      }
+      REQUIRE(run_flows(flows) == "");
+      for (const Flow& flow : flows) {
+        const Outcome outcome = world.wait_for_outcome(flow.number);
+        INFO("flow " << flow.number << ": " << to_string(outcome.reason) << ", " << outcome.detail);
+        if (scenario == Scenario::client_reset || scenario == Scenario::server_reset) {
+          const bool by_client = scenario == Scenario::client_reset;
+          CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+          CHECK_FALSE(outcome.detail.empty());
+          CHECK(outcome.progress.received >= flow.server->report().received);
+          CHECK(outcome.progress.sent >= flow.client->report().received);
+          CHECK(outcome.progress.received <= flow.client->report().sent);
+        } else {
+          check_finished(flow, outcome);
+        }
+        CHECK(world.outcomes_told(flow.number) == 1);
+      }
+    }
+    CHECK(world.stats().flows_active == 0);
+    CHECK(world.stats().watchdog_resets == 0);
+  }
+  CHECK(eventually([&] { return open_descriptors() == descriptors; }));
+}
+
+TEST_CASE("relay matrix: bytes, FIN and all, that were there before the relay") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  std::vector<Flow> flows;
+  flows.push_back(make_flow(Scenario::upload, 1, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::duplex, 2, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::download, 3, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::fin_first, 4, 0, cell.ipv6));
+  flows.push_back(make_flow(Scenario::echo, 5, 60'000, cell.ipv6));
+  for (Flow& flow : flows) {
+    for (StreamEnd* end : {flow.client.get(), flow.server.get()}) {
+      for (int i = 0; i < 10; ++i) end->step();  // all it has to say before it hears anything
+    }
+  }
+  for (Flow& flow : flows) flow.number = world.relay(std::move(flow.sockets));
+  REQUIRE(run_flows(flows) == "");
+  for (const Flow& flow : flows) check_finished(flow, world.wait_for_outcome(flow.number));
+}
+
+TEST_CASE("relay matrix: many flows at once") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  std::vector<Flow> flows;
+  uint64_t bytes = 0;
+  for (uint64_t i = 0; i < 250; ++i) {
+    const auto scenario = i % 3 == 0 ? Scenario::echo : i % 3 == 1 ? Scenario::duplex : Scenario::upload;
+    flows.push_back(make_flow(scenario, i, 20'000 + i * 100, cell.ipv6));
+    flows.back().number = world.relay(std::move(flows.back().sockets));
+  }
+  REQUIRE(run_flows(flows) == "");
+  for (const Flow& flow : flows) {
+    const Outcome outcome = world.wait_for_outcome(flow.number);
+    check_finished(flow, outcome);
+    bytes += outcome.progress.received + outcome.progress.sent;
+  }
+  const auto stats = world.stats();
+  CHECK(stats.flows_total == flows.size());
+  CHECK(stats.flows_active == 0);
+  CHECK(stats.user_bytes + stats.spliced_bytes == bytes);
+}
+
+TEST_CASE("relay matrix: an RST of a silent side, also after its FIN") {
+  const auto cell = GENERATE(from_range(matrix()));
+  const bool by_client = GENERATE(true, false);
+  const bool after_fin = GENERATE(false, true);
+  INFO(describe(cell) << (by_client ? ", by the client" : ", by the server")
+                      << (after_fin ? ", after FIN" : ""));
+  RelayWorld world(cell.lane);
+  Legs legs = connect_legs(cell.ipv6);
+  const size_t flow = world.relay(std::move(legs.sockets));
+  Fd& breaker = by_client ? legs.client : legs.server;
+  Fd& peer = by_client ? legs.server : legs.client;
+  put(breaker, "hello");
+  REQUIRE(get(peer, 5) == "hello");
+  if (after_fin) {
+    shutdown(breaker.get(), SHUT_WR);
+    REQUIRE(wait_for_end(peer) == End::fin);
+  }
+  reset_close(breaker);
+  const Outcome outcome = world.wait_for_outcome(flow);
+  CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+  CHECK_FALSE(outcome.detail.empty());
+  CHECK(outcome.progress.received == (by_client ? 5 : 0));
+  CHECK(outcome.progress.sent == (by_client ? 0 : 5));
+  if (after_fin) {
+    // The stream it had read was complete; its own words find nobody.
+    EVENTUALLY(send(peer.get(), "x", 1, MSG_NOSIGNAL) < 0);
+  } else {
+    CHECK(wait_for_end(peer) == End::rst);
+  }
+}
+
+TEST_CASE("relay matrix: an answer followed by a close with the request unread") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  Legs legs = connect_legs(cell.ipv6);
+  const size_t flow = world.relay(std::move(legs.sockets));
+  put(legs.client, "request");
+  REQUIRE(wait_readable(legs.server));
+  put(legs.server, "answer");
+  legs.server.reset();  // unread bytes: RST
+  CHECK(get(legs.client, 6) == "answer");
+  const Outcome outcome = world.wait_for_outcome(flow);
+  CHECK(outcome.reason == CloseReason::kUpstreamReset);
+  CHECK(outcome.progress.sent == 6);
+  CHECK(wait_for_end(legs.client) == End::rst);
+}
+
+TEST_CASE("relay matrix: idle timeout, restarted by any byte") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  Legs legs = connect_legs(cell.ipv6);
+  const auto idle = patient(milliseconds(250));
+  const size_t flow = world.relay(std::move(legs.sockets), {.idle_timeout = idle});
+  const auto start = monotonic_now();
+  uint64_t rounds = 0;
+  // Traffic for three timeouts' time: the flow stays.
+  while (monotonic_now() - start < 3 * idle) {
+    put(legs.client, "p");
+    REQUIRE(get(legs.server, 1) == "p");
+    put(legs.server, "q");
+    REQUIRE(get(legs.client, 1) == "q");
+    ++rounds;
+    poll(nullptr, 0, 5);
+  }
+  const auto silent_since = monotonic_now();
+  CHECK_FALSE(world.outcome(flow));
+  const Outcome outcome = world.wait_for_outcome(flow);
+  CHECK(monotonic_now() - silent_since >= idle - milliseconds(20));
+  CHECK(outcome.reason == CloseReason::kIdleTimeout);
+  CHECK(outcome.progress.received == rounds);
+  CHECK(outcome.progress.sent == rounds);
+  // A spliced socket resets when it is closed out of turn.
+  const End expected = outcome.progress.lane == datapath::Lane::kSkSkb ? End::rst : End::fin;
+  CHECK(wait_for_end(legs.client) == expected);
+  CHECK(wait_for_end(legs.server) == expected);
+}
+
+TEST_CASE("relay matrix: maximum duration, of a busy flow") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  std::vector<Flow> flows;
+  flows.push_back(make_flow(Scenario::echo, 1, 1ull << 40, cell.ipv6));
+  Flow& flow = flows.front();
+  const auto start = monotonic_now();
+  flow.number = world.relay(std::move(flow.sockets), {.max_duration = milliseconds(150)});
+  StreamEnd* ends[] = {flow.client.get(), flow.server.get()};
+  run_ends(ends, patient(kDeadline), [&] { return world.outcome(flow.number).has_value(); });
+  const Outcome outcome = world.wait_for_outcome(flow.number);
+  CHECK(monotonic_now() - start >= milliseconds(150));
+  CHECK(outcome.reason == CloseReason::kMaxDuration);
+  CHECK(outcome.progress.received > 0);
+  CHECK(outcome.progress.received <= flow.client->report().sent);
+}
+
+TEST_CASE("relay matrix: aborted and destroyed in the middle") {
+  const auto cell = GENERATE(from_range(matrix()));
+  const bool destroyed = GENERATE(false, true);
+  INFO(describe(cell) << (destroyed ? ", destroyed" : ", aborted"));
+  const size_t descriptors = open_descriptors();
+  {
+    RelayWorld world(cell.lane);
+    std::vector<Flow> flows;
+    std::vector<StreamEnd*> ends;
+    for (uint64_t i = 0; i < 10; ++i) {
+      flows.push_back(make_flow(i % 2 ? Scenario::echo : Scenario::duplex, i, 1ull << 40, cell.ipv6));
+      flows.back().number = world.relay(std::move(flows.back().sockets));
+      ends.push_back(flows.back().client.get());
+      ends.push_back(flows.back().server.get());
+    }
+    const auto moved = [&] {
+      for (const Flow& flow : flows) {
+        if (flow.client->report().received < 300'000) return false;
+      }
+      return true;
+    };
+    run_ends(ends, patient(kDeadline), moved);
+    REQUIRE(moved());
+    for (const Flow& flow : flows) destroyed ? world.destroy(flow.number) : world.abort(flow.number);
+    run_ends(ends, patient(kDeadline));
+    for (const Flow& flow : flows) {
+      CHECK(flow.client->report().reset);
+      CHECK(flow.server->report().reset);
+      CHECK_FALSE(flow.client->report().eof);
+      CHECK_FALSE(flow.server->report().eof);
+      if (destroyed) continue;
+      const Outcome outcome = world.wait_for_outcome(flow.number);
+      CHECK(outcome.reason == CloseReason::kAborted);
+      CHECK(outcome.progress.received >= flow.server->report().received);
+      CHECK(outcome.progress.sent >= flow.client->report().received);
+      CHECK(world.outcomes_told(flow.number) == 1);
+    }
+    CHECK(world.stats().flows_active == 0);
+  }
+  CHECK(eventually([&] { return open_descriptors() == descriptors; }));
+}
+
+TEST_CASE("relay matrix: a reader that stops costs less than 8 MiB") {
+  const auto cell = GENERATE(from_range(matrix()));
+  INFO(describe(cell));
+  RelayWorld world(cell.lane);
+  FlowPlan plan = plan_flow(Scenario::upload, 1, 24 << 20);
+  plan.server.stall_after = kHeaderBytes;
+  Legs legs = connect_legs(cell.ipv6);
+  const int client_fd = legs.client.get(), server_fd = legs.server.get();
+  std::vector<Flow> flows(1);
+  Flow& flow = flows.front();
+  flow.client = std::make_unique<StreamEnd>(std::move(legs.client), plan.client);
+  flow.server = std::make_unique<StreamEnd>(std::move(legs.server), plan.server);
+  flow.number = world.relay(std::move(legs.sockets));
+
+  // Blocked: nothing went in for as long as it takes to notice.
+  uint64_t sent = 0;
+  auto since = monotonic_now();
+  while (monotonic_now() - since < patient(milliseconds(400))) {
+    flow.client->step();
+    flow.server->step();
+    if (std::exchange(sent, flow.client->report().sent) != flow.client->report().sent)
+      since = monotonic_now();
+    pollfd writable{client_fd, POLLOUT, 0};
+    poll(&writable, 1, 10);
+  }
+  REQUIRE(sent < plan.client.send_bytes);
+  // What neither application's own sockets hold, we do.
+  int unacknowledged = 0, unread = 0;
+  REQUIRE(ioctl(client_fd, SIOCOUTQ, &unacknowledged) == 0);
+  REQUIRE(ioctl(server_fd, FIONREAD, &unread) == 0);
+  const uint64_t held =
+      sent - flow.server->report().received - static_cast<uint64_t>(unacknowledged + unread);
+  CHECK(held > 100'000);
+  CHECK(held < (8u << 20));
+
+  flow.server->resume();
+  REQUIRE(run_flows(flows) == "");
+  check_finished(flow, world.wait_for_outcome(flow.number));
+}
+
+TEST_CASE("relay matrix: several workers at once") {
+  const auto& lane = GENERATE(from_range(offered_lanes()));
+  INFO(lane.name);
+  const size_t descriptors = open_descriptors();
+  {
+    RelayWorld world(lane, 4);
+    const Scenario scenarios[] = {Scenario::echo, Scenario::duplex, Scenario::server_half_close,
+                                  Scenario::upload};
+    std::vector<Flow> flows;
+    for (uint64_t i = 0; i < 64; ++i) {
+      flows.push_back(make_flow(scenarios[i % 4], i, 150'000, i % 8 == 0));
+      flows.back().number = world.relay(std::move(flows.back().sockets));
+    }
+    REQUIRE(run_flows(flows) == "");
+    for (const Flow& flow : flows) check_finished(flow, world.wait_for_outcome(flow.number));
+    CHECK(world.stats().flows_total == flows.size());
+    CHECK(world.stats().flows_active == 0);
+  }
+  CHECK(eventually([&] { return open_descriptors() == descriptors; }));
+}
+
+}  // namespace sockmesh::test

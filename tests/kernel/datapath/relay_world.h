@@ -1,0 +1,76 @@
+// RelayWorld: workers as the agent has them, each a loop in a thread of its own with a DataPath, and flows
+// through them whose two applications are in the test's hands:
+//
+//   client ---- downstream [relay] upstream ---- server
+//
+// Throws std::runtime_error where the machine does not play along. Use from one thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "bpf/splice_maps.h"
+#include "datapath/data_path.h"
+
+namespace sockmesh::test {
+
+struct LaneSpec {
+  std::string name;
+  datapath::Mode mode;
+  event::Backend backend;
+};
+// What this machine can run: epoll always, io_uring and the spliced lane where they work.
+const std::vector<LaneSpec>& offered_lanes();
+
+// The two connections of a flow, not yet relayed.
+struct Legs {
+  Fd client, server;
+  datapath::Pair sockets;
+};
+Legs connect_legs(bool ipv6);
+
+class RelayWorld {
+ public:
+  explicit RelayWorld(const LaneSpec& lane, size_t workers = 1);
+  ~RelayWorld();  // resets what still runs
+
+  size_t relay(datapath::Pair sockets,
+               const datapath::RelayOptions& options = {});  // returns the flow's number
+  // These run in the loop's thread and are waited for.
+  datapath::Progress progress(size_t flow);
+  void abort(size_t flow);
+  void destroy(size_t flow);
+
+  std::optional<datapath::Outcome> outcome(size_t flow);
+  datapath::Outcome wait_for_outcome(size_t flow);
+  int outcomes_told(size_t flow);
+  datapath::LaneStats stats();  // of all workers
+
+ private:
+  struct Worker {
+    std::unique_ptr<event::Loop> loop;
+    std::unique_ptr<datapath::DataPath> path;
+    std::map<size_t, std::unique_ptr<datapath::Relay>> relays;  // the loop's thread
+    std::thread thread;
+  };
+  Worker& worker_of(size_t flow) { return *workers_[flow % workers_.size()]; }
+  void run(Worker& worker, const std::function<void()>& work);
+
+  std::unique_ptr<bpf::SpliceMaps> maps_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  size_t next_ = 0;
+  std::mutex mutex_;
+  std::map<size_t, std::vector<datapath::Outcome>> outcomes_;  // under mutex_
+};
+
+// Open descriptors of this process.
+size_t open_descriptors();
+
+}  // namespace sockmesh::test

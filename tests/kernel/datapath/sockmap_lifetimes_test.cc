@@ -1,0 +1,179 @@
+// How spliced flows end other than by FIN, and what happens to them when lane 1 is switched off and on.
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+
+#include "sockmap_world.h"
+#include "test_support/eventually.h"
+#include "test_support/scenarios.h"
+
+using namespace sockmesh;
+using namespace sockmesh::test;
+using datapath::CloseReason;
+using datapath::Lane;
+using datapath::RelayOptions;
+using datapath::SpliceWish;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto kDeadline = std::chrono::seconds(20);
+
+// Sends `text` one way and waits until it is there.
+void say(const Fd& from, const Fd& to, std::string_view text) {
+  REQUIRE(send(from.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  std::string got(text.size(), '\0');
+  REQUIRE(recv(to.get(), got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(text.size()));
+  REQUIRE(got == text);
+}
+
+bool was_reset(const Fd& socket) {
+  char byte;
+  return recv(socket.get(), &byte, 1, 0) < 0 && errno == ECONNRESET;
+}
+
+}  // namespace
+
+TEST_CASE("aborting resets both sides and tells") {
+  SockmapWorld world;
+  auto flow = world.open();
+  say(flow.client, flow.server, "hello");
+  world.abort(flow.flow);
+  const auto outcome = world.wait_for_outcome(flow.flow);
+  CHECK(outcome.reason == CloseReason::kAborted);
+  CHECK(outcome.progress.received == 5);
+  CHECK(was_reset(flow.client));
+  CHECK(was_reset(flow.server));
+}
+
+TEST_CASE("destroying resets both sides and tells nobody") {
+  SockmapWorld world;
+  auto flow = world.open();
+  say(flow.client, flow.server, "hello");
+  world.destroy(flow.flow);
+  CHECK(was_reset(flow.client));
+  CHECK(was_reset(flow.server));
+  CHECK_FALSE(world.outcome(flow.flow));
+  CHECK(world.maps().stats().slots_used == 0);
+}
+
+TEST_CASE("a reset on one side is a reset on the other") {
+  SockmapWorld world;
+  const bool by_client = GENERATE(true, false);
+  auto flow = world.open();
+  say(flow.client, flow.server, "hello");
+  Fd& leaver = by_client ? flow.client : flow.server;
+  const linger now{1, 0};
+  setsockopt(leaver.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  leaver.reset();
+  CHECK(was_reset(by_client ? flow.server : flow.client));
+  CHECK(world.wait_for_outcome(flow.flow).reason ==
+        (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+}
+
+TEST_CASE("the idle timeout is counted from the last byte, redirected bytes included") {
+  SockmapWorld world;
+  RelayOptions options;
+  options.idle_timeout = milliseconds(400);
+  auto flow = world.open(false, SpliceWish::kAlways, options);
+  const auto start = std::chrono::steady_clock::now();
+  auto last = start;
+  while (last - start < milliseconds(1000)) {
+    say(flow.client, flow.server, "ping");
+    last = std::chrono::steady_clock::now();
+    // The rhythm of the traffic is what is tested here.
+    std::this_thread::sleep_for(milliseconds(50));
+  }
+  REQUIRE_FALSE(world.outcome(flow.flow));
+  const auto outcome = world.wait_for_outcome(flow.flow);
+  const auto silent = std::chrono::steady_clock::now() - last;
+  CHECK(outcome.reason == CloseReason::kIdleTimeout);
+  CHECK(silent >= milliseconds(400));
+  CHECK(silent < patient(milliseconds(900)));
+  CHECK(was_reset(flow.client));
+  CHECK(was_reset(flow.server));
+}
+
+TEST_CASE("the longest duration ends a busy flow") {
+  SockmapWorld world;
+  RelayOptions options;
+  options.max_duration = milliseconds(300);
+  auto flow = world.open(false, SpliceWish::kAlways, options);
+  const auto start = std::chrono::steady_clock::now();
+  while (!world.outcome(flow.flow)) {
+    send(flow.client.get(), "x", 1, MSG_NOSIGNAL);
+    REQUIRE(std::chrono::steady_clock::now() - start < patient(kDeadline));
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  CHECK(world.outcome(flow.flow)->reason == CloseReason::kMaxDuration);
+  CHECK(std::chrono::steady_clock::now() - start >= milliseconds(300));
+}
+
+TEST_CASE("switching lane 1 off and on in mid-flow keeps every byte") {
+  SockmapWorld world;
+  const bool for_the_process = GENERATE(false, true);
+  const FlowPlan plan = plan_flow(Scenario::echo, 7, 192 << 20);
+  auto flow = world.open();
+  StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
+  StreamEnd* const both[] = {&client, &server};
+  const auto set = [&](bool enabled) {
+    for_the_process ? world.maps().set_enabled(enabled) : world.lane().set_enabled(enabled);
+  };
+  // Whether the verdict moves this flow's bytes, seen from its counters between two offsets of the stream.
+  const auto spliced_share = [&](uint64_t bytes) {
+    const auto before = world.progress(flow.flow);
+    const uint64_t goal = client.report().received + bytes;
+    REQUIRE(drive(both, patient(kDeadline), [&] { return client.report().received >= goal; }) == "");
+    const auto after = world.progress(flow.flow);
+    return static_cast<double>(after.spliced_received - before.spliced_received) /
+           static_cast<double>(after.received - before.received);
+  };
+  CHECK(spliced_share(16 << 20) > 0.1);
+  set(false);
+  world.run([] {});
+  spliced_share(4 << 20);  // what was on its way
+  CHECK(spliced_share(16 << 20) == 0);
+  CHECK(world.progress(flow.flow).lane == Lane::kEpoll);
+  set(true);
+  eventually([&] {
+    spliced_share(1 << 20);
+    return world.progress(flow.flow).lane == Lane::kSkSkb;
+  });
+  CHECK(spliced_share(16 << 20) > 0.1);
+  REQUIRE(run_ends(both, patient(kDeadline)) == "");
+  CHECK(world.wait_for_outcome(flow.flow).progress.received == 192 << 20);
+}
+
+TEST_CASE("without a ring of its own a worker sees what was PASSed all the same") {
+  SockmapWorld::Options options;
+  options.maps.rings = 0;
+  options.maps.limit_skbs = 2;  // so that a good part is PASSed
+  SockmapWorld world(options);
+  const FlowPlan plan = plan_flow(Scenario::duplex, 8, 8 << 20);
+  auto flow = world.open();
+  StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
+  StreamEnd* const both[] = {&client, &server};
+  REQUIRE(run_ends(both, patient(kDeadline)) == "");
+  const auto progress = world.wait_for_outcome(flow.flow).progress;
+  CHECK(progress.received == 8 << 20);
+  CHECK(progress.spliced_received < progress.received);
+}
+
+TEST_CASE("in mode auto a talking flow is spliced and a bulk transfer alone is not") {
+  SockmapWorld world;
+  auto talk = world.open(false, SpliceWish::kMeasured);
+  CHECK(eventually([&] {
+    say(talk.client, talk.server, std::string(2000, 'q'));
+    say(talk.server, talk.client, std::string(9000, 'a'));
+    return world.progress(talk.flow).lane == Lane::kSkSkb;
+  }));
+  CHECK(world.progress(talk.flow).lane_reason == "spliced: an established flow");
+  const FlowPlan plan = plan_flow(Scenario::upload, 9, 512 << 20);
+  auto bulk = world.open(false, SpliceWish::kMeasured);
+  StreamEnd client(std::move(bulk.client), plan.client), server(std::move(bulk.server), plan.server);
+  StreamEnd* const both[] = {&client, &server};
+  REQUIRE(run_ends(both, patient(kDeadline)) == "");
+  const auto outcome = world.wait_for_outcome(bulk.flow);
+  CHECK(outcome.progress.spliced_received == 0);
+  CHECK(outcome.progress.received == 512 << 20);
+}
