@@ -274,13 +274,21 @@ Result<int> remove(Rtnetlink& netlink, std::string bytes) {
 
 Result<void> add_routes(const RoutePlan& plan, AddedRoutes& added) {
   SOCKMESH_TRY(netlink, Rtnetlink::open());
+  // The kernel would take a second policy rule that is equal but for its preference, NLM_F_EXCL or not.
+  Seen seen;
+  SOCKMESH_CHECK(dump_all(netlink, [&](const nlmsghdr& header) { seen.note(header, plan); }));
   constexpr uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
-  if (plan.loopback6) SOCKMESH_CHECK(add(netlink, address_message(RTM_NEWADDR, kNew), kAddressWords, added));
+  if (plan.loopback6 && !seen.address)
+    SOCKMESH_CHECK(add(netlink, address_message(RTM_NEWADDR, kNew), kAddressWords, added));
   if (!plan.tproxy) return {};
   for (const Family family : families(plan)) {
-    SOCKMESH_CHECK(add(netlink, rule_message(family, *plan.tproxy), rule_words(family, *plan.tproxy), added));
-    SOCKMESH_CHECK(
-        add(netlink, route_message(family, *plan.tproxy), route_words(family, *plan.tproxy), added));
+    const bool v6 = family == Family::v6;
+    if (!seen.rule[v6])
+      SOCKMESH_CHECK(
+          add(netlink, rule_message(family, *plan.tproxy), rule_words(family, *plan.tproxy), added));
+    if (!seen.route[v6])
+      SOCKMESH_CHECK(
+          add(netlink, route_message(family, *plan.tproxy), route_words(family, *plan.tproxy), added));
   }
   return {};
 }

@@ -172,6 +172,7 @@ std::string normal_form(std::string_view body, const GroupIds& groups) {
     if (option == "--to-port") option = "--to-ports";
     if (option == "--set-xmark") option = "--set-mark";
     if (option == "-s" || option == "-d") value = address_form(value);
+    if ((option == "-s" || option == "-d") && value.ends_with("/0") && !negate) continue;  // every address
     if (option == "--mark" || option == "--set-mark" || option == "--tproxy-mark") value = mark_form(value);
     if (option == "--gid-owner") value = group_form(value, groups);
     if (option == "--ctstate" || option == "--dports") value = sorted_list(value);
