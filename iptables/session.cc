@@ -24,8 +24,9 @@ Result<Session> Session::open(const Launcher& launcher, const Options& options, 
   if (session.memory_.available && may_write && !session.memory_.written())
     session.inventory_ = take_inventory(launcher);
   for (const Family family : {Family::v4, Family::v6}) {
-    auto backend = Backend::choose(launcher, family, options.binary, may_write);
-    if (!backend && family == Family::v6 && !wanted.plan.ipv6) break;
+    const bool needed = family == Family::v4 || wanted.plan.ipv6;
+    auto backend = Backend::choose(launcher, family, options.binary, may_write && needed);
+    if (!backend && !needed) break;
     if (!backend) return fail(std::move(backend).error());
     SavedState state = parse_save(backend->found());
     session.sides_.push_back({*std::move(backend), std::move(state)});
