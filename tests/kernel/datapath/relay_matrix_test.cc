@@ -240,10 +240,13 @@ TEST_CASE("relay matrix: an answer followed by a close with the request unread")
   REQUIRE(wait_readable(legs.server));
   put(legs.server, "answer");
   legs.server.reset();  // unread bytes: RST
-  CHECK(get(legs.client, 6) == "answer");
   const Outcome outcome = world.wait_for_outcome(flow);
   CHECK(outcome.reason == CloseReason::kUpstreamReset);
-  CHECK(outcome.progress.sent == 6);
+  // A spliced flow is not drained after an RST: its sockets are closed at once (sockmap.md 5.5).
+  if (outcome.progress.lane != datapath::Lane::kSkSkb) {
+    CHECK(get(legs.client, 6) == "answer");
+    CHECK(outcome.progress.sent == 6);
+  }
   CHECK(wait_for_end(legs.client) == End::rst);
 }
 

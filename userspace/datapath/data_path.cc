@@ -1,0 +1,140 @@
+#include "datapath/data_path.h"
+
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "datapath/epoll_relay.h"
+#include "datapath/sockmap_lane.h"
+#include "datapath/sockmap_relay.h"
+#include "datapath/uring_relay.h"
+
+namespace sockmesh::datapath {
+
+namespace {
+
+constexpr std::array<std::pair<Mode, const char*>, 4> kModes{{
+    {Mode::kAuto, "auto"},
+    {Mode::kSockmap, "sockmap"},
+    {Mode::kIoUring, "io_uring"},
+    {Mode::kEpoll, "epoll"},
+}};
+
+std::unique_ptr<UserRelay> make_user_relay(event::Loop& loop, Pair sockets, const RelayOptions& options,
+                                           Done done) {
+  if (loop.uring()) return std::make_unique<UringRelay>(loop, std::move(sockets), options, std::move(done));
+  return std::make_unique<EpollRelay>(loop, std::move(sockets), options, std::move(done));
+}
+
+// --- all flows in lane 0 ---
+
+struct UserCounters {  // written by the loop's thread alone
+  std::atomic<uint64_t> flows_total{0}, flows_active{0}, bytes{0};
+};
+
+class CountedRelay final : public Relay {
+ public:
+  CountedRelay(UserCounters& counters, const std::string& lane_reason)
+      : counters_(counters), lane_reason_(lane_reason) {
+    ++counters_.flows_total;
+    ++counters_.flows_active;
+  }
+  ~CountedRelay() override { --counters_.flows_active; }
+
+  void start(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done) {
+    done_ = std::move(done);
+    relay_ = make_user_relay(loop, std::move(sockets), options, [this](const Outcome& outcome) {
+      counters_.bytes += outcome.progress.received + outcome.progress.sent;
+      Outcome told = outcome;
+      told.progress.lane_reason = lane_reason_;
+      std::exchange(done_, nullptr)(told);  // may destroy this
+    });
+  }
+  Progress progress() override {
+    Progress progress = relay_->progress();
+    progress.lane_reason = lane_reason_;
+    return progress;
+  }
+  void abort() override { relay_->abort(); }
+
+ private:
+  UserCounters& counters_;
+  const std::string& lane_reason_;
+  Done done_;
+  std::unique_ptr<UserRelay> relay_;
+};
+
+class UserDataPath final : public DataPath {
+ public:
+  UserDataPath(event::Loop& loop, std::string lane_reason)
+      : loop_(loop), lane_reason_(std::move(lane_reason)) {}
+
+  std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
+    auto relay = std::make_unique<CountedRelay>(counters_, lane_reason_);
+    relay->start(loop_, std::move(sockets), options, std::move(done));
+    return relay;
+  }
+  LaneStats stats() const override {
+    return {.flows_total = counters_.flows_total,
+            .flows_active = counters_.flows_active,
+            .user_bytes = counters_.bytes};
+  }
+  void set_spliced_lanes(bool) override {}
+
+ private:
+  event::Loop& loop_;
+  const std::string lane_reason_;
+  UserCounters counters_;
+};
+
+// --- lane 0 and lane 1 ---
+
+class SplicingDataPath final : public DataPath {
+ public:
+  SplicingDataPath(event::Loop& loop, bpf::SpliceMaps& maps, SpliceWish wish)
+      : loop_(loop), lane_(loop, maps), wish_(wish) {}
+
+  std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
+    const auto lane_0 = [this](Pair pair, const RelayOptions& its_options, Done its_done) {
+      return make_user_relay(loop_, std::move(pair), its_options, std::move(its_done));
+    };
+    return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), options, std::move(done));
+  }
+  LaneStats stats() const override { return lane_.stats(); }
+  void set_spliced_lanes(bool enabled) override { lane_.set_enabled(enabled); }
+
+ private:
+  event::Loop& loop_;
+  SockmapLane lane_;
+  const SpliceWish wish_;
+};
+
+}  // namespace
+
+std::optional<Mode> parse_mode(std::string_view text) {
+  for (const auto& [mode, name] : kModes) {
+    if (text == name) return mode;
+  }
+  return std::nullopt;
+}
+
+const char* to_string(Mode mode) {
+  for (const auto& [known, name] : kModes) {
+    if (known == mode) return name;
+  }
+  return "";
+}
+
+std::unique_ptr<DataPath> DataPath::create(event::Loop& loop, Mode mode, bpf::SpliceMaps* splice,
+                                           std::string splice_unavailable) {
+  if (mode == Mode::kSockmap || mode == Mode::kAuto) {
+    const auto wish = mode == Mode::kSockmap ? SpliceWish::kAlways : SpliceWish::kMeasured;
+    if (splice) return std::make_unique<SplicingDataPath>(loop, *splice, wish);
+    return std::make_unique<UserDataPath>(loop, "not spliced: " + splice_unavailable);
+  }
+  std::string reason = fmt::format("data path mode {}", to_string(mode));
+  if (mode == Mode::kIoUring && !loop.uring()) reason += ", but io_uring is refused here";
+  return std::make_unique<UserDataPath>(loop, std::move(reason));
+}
+
+}  // namespace sockmesh::datapath

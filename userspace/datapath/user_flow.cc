@@ -1,0 +1,74 @@
+#include "datapath/user_flow.h"
+
+#include <utility>
+
+#include "datapath/sockmap_buffers.h"
+#include "datapath/user_sockets.h"
+
+namespace sockmesh::datapath {
+
+UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done)
+    : loop_(loop), sockets_(std::move(sockets)), done_(std::move(done)) {
+  progress_.lane = lane;
+  for (const int socket : {sockets_.downstream.get(), sockets_.upstream.get()}) {
+    send_small_writes_at_once(socket);
+    bound_receive_queue(socket);
+  }
+  timers_.emplace(loop, options, [this](CloseReason reason) { expired(reason); });
+}
+
+UserFlow::~UserFlow() {
+  if (destroyed_) *destroyed_ = true;
+  if (has_sockets()) reset_on_close();
+}
+
+void UserFlow::reset_on_close() {
+  datapath::reset_on_close(sockets_.downstream.get());
+  datapath::reset_on_close(sockets_.upstream.get());
+}
+
+Progress UserFlow::progress() const {
+  Progress progress = progress_;
+  progress.downstream_closed = ends_.ended(Side::kDownstream);
+  progress.upstream_closed = ends_.ended(Side::kUpstream);
+  return progress;
+}
+
+void UserFlow::received(Side from, size_t bytes) {
+  if (from == Side::kDownstream) progress_.received += bytes;
+  if (timers_) timers_->active();
+}
+
+void UserFlow::sent(Side to, size_t bytes) {
+  if (to == Side::kDownstream) progress_.sent += bytes;
+  if (timers_) timers_->active();
+}
+
+bool UserFlow::refuse_hand_over() {
+  const auto taken = std::exchange(taken_, nullptr);
+  if (!taken) return true;
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  taken(std::nullopt);
+  if (destroyed) return false;
+  destroyed_ = nullptr;
+  return true;
+}
+
+void UserFlow::hand_over_now() {
+  stop_timers();
+  const auto taken = std::exchange(taken_, nullptr);
+  taken(Handover{.sockets = std::move(sockets_), .received = progress_.received, .sent = progress_.sent});
+}
+
+void UserFlow::tell_outcome() {
+  stop_timers();
+  Outcome outcome{.reason = ends_.reason(), .progress = progress(), .detail = ends_.error()};
+  close_as(std::move(sockets_.downstream), ends_.closing(Side::kDownstream));
+  close_as(std::move(sockets_.upstream), ends_.closing(Side::kUpstream));
+
+  if (!refuse_hand_over()) return;
+  if (const auto done = std::exchange(done_, nullptr)) done(outcome);
+}
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,60 @@
+// UserFlow: what the relays of lane 0 have in common, which is all but the way they move bytes: the sockets,
+// the ends, the counts, the timers, and telling the outcome. Thread: the loop's.
+#pragma once
+
+#include <optional>
+
+#include "datapath/relay.h"
+#include "datapath/user_ends.h"
+#include "datapath/user_timers.h"
+#include "event/loop.h"
+
+namespace sockmesh::datapath {
+
+using Taken = std::function<void(std::optional<Handover>)>;
+
+class UserFlow {
+ public:
+  UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done);
+  UserFlow(const UserFlow&) = delete;
+  UserFlow& operator=(const UserFlow&) = delete;
+  virtual ~UserFlow();  // resets both sides unless the outcome was told or the sockets were handed over
+
+  Progress progress() const;
+
+ protected:
+  virtual void expired(CloseReason reason) = 0;
+
+  int fd(Side side) const {
+    return side == Side::kDownstream ? sockets_.downstream.get() : sockets_.upstream.get();
+  }
+  bool has_sockets() const { return static_cast<bool>(sockets_.downstream); }
+  void received(Side from, size_t bytes);
+  void sent(Side to, size_t bytes);
+
+  bool handing_over() const { return taken_ != nullptr; }
+  void begin_hand_over(Taken taken) { taken_ = std::move(taken); }
+  // These three call out, and this object may be gone afterwards.
+  bool refuse_hand_over();  // false: it is gone
+  void hand_over_now();
+  void tell_outcome();  // of ends(): closes both sockets and calls done
+
+  void stop_timers() { timers_.reset(); }
+  void reset_on_close();  // from now on whoever closes the sockets sends RST
+
+  event::Loop& loop() { return loop_; }
+  FlowEnds& ends() { return ends_; }
+  const FlowEnds& ends() const { return ends_; }
+
+ private:
+  event::Loop& loop_;
+  Pair sockets_;
+  FlowEnds ends_;
+  Progress progress_;
+  Done done_;
+  Taken taken_;
+  std::optional<FlowTimers> timers_;
+  bool* destroyed_ = nullptr;  // told by the destructor while somebody calls out
+};
+
+}  // namespace sockmesh::datapath

@@ -1,0 +1,39 @@
+#include "datapath/user_sockets.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+namespace sockmesh::datapath {
+
+void send_small_writes_at_once(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void reset_on_close(int fd) {
+  const linger abrupt{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+}
+
+void close_as(Fd socket, Closing closing) {
+  if (!socket || closing == Closing::kOrderly) return;
+  if (closing == Closing::kResetUnlessPending) {
+    // With bytes or a FIN still unacknowledged, a plain close delivers them; the kernel then answers whatever
+    // the peer sends with RST.
+    int unacknowledged = 0;
+    if (ioctl(socket.get(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0) return;
+  }
+  reset_on_close(socket.get());
+}
+
+int take_socket_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
+}  // namespace sockmesh::datapath
