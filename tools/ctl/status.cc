@@ -1,0 +1,114 @@
+// sockmeshctl status: is it well, which configuration does it follow, which lanes may it use and why.
+#include "ctl/status.h"
+
+#include "ctl/commands.h"
+#include "ctl/subject.h"
+#include "ctl/table.h"
+
+namespace sockmesh::ctl {
+
+std::string lanes_table(const Json& lanes) {
+  Table table({"LANE", "STATE", "OPEN", "TOTAL", "SELF-TEST"});
+  for (const Json& lane : lanes) {
+    const bool available = lane.value("available", false), enabled = lane.value("enabled", false);
+    table.row({cell(lane, "lane"),
+               !available ? "unavailable"
+               : enabled  ? "in use"
+                          : "off",
+               cell(lane, "flowsActive"), cell(lane, "flowsTotal"), cell(lane, "verdict")});
+  }
+  return table.text();
+}
+
+namespace {
+
+struct StatusOptions {
+  std::string output = "text";
+};
+
+std::string list_text(const Json& list) {
+  std::string text;
+  for (const Json& item : list) text += (text.empty() ? "" : ", ") + item.get<std::string>();
+  return text;
+}
+
+std::string agent_text(const Json& status) {
+  const std::string why = cell(status, "readyText");
+  std::string state = status.value("draining", false) ? "draining"
+                      : status.value("ready", false)  ? "ready"
+                                                      : "not ready";
+  if (state == "not ready" && !why.empty()) state += ": " + why;
+  return fmt::format("sockmesh-agent {}, pid {}, up {}, {}\n", cell(status, "version"), cell(status, "pid"),
+                     age_text(status.value("uptimeSeconds", 0.0)), state);
+}
+
+std::string identity_text(const Json& identity) {
+  std::string text = cell(identity, "role");
+  if (const std::string pod = cell(identity, "pod"); !pod.empty())
+    text += fmt::format(" of {}.{}", pod, cell(identity, "namespace"));
+  if (const std::string node = cell(identity, "node"); !node.empty()) text += " on " + node;
+  if (const std::string ips = list_text(identity["ips"]); !ips.empty()) text += ", " + ips;
+  if (const std::string mode = cell(identity, "interception"); !mode.empty())
+    text += ", interception " + mode;
+  return text + "\n";
+}
+
+std::string config_text(const Json& config) {
+  const std::string version = cell(config, "version"), error = cell(config, "lastError");
+  std::string text = version.empty()
+                         ? fmt::format("configuration: none yet from {} {}\n", cell(config, "source"),
+                                       cell(config, "location"))
+                         : fmt::format("configuration {} (number {}) of {}, from {} {}\n", version,
+                                       cell(config, "generation"), cell(config, "loaded"),
+                                       cell(config, "source"), cell(config, "location"));
+  if (!error.empty()) text += fmt::format("  the last load was refused, the one before stays: {}\n", error);
+  return text;
+}
+
+std::string counts_text(const Json& counts) {
+  return fmt::format("{} connections open, {} since start; {} listeners, {} clusters, {} endpoints\n",
+                     cell(counts, "connectionsActive"), cell(counts, "connectionsTotal"),
+                     cell(counts, "listeners"), cell(counts, "clusters"), cell(counts, "endpoints"));
+}
+
+std::string workers_table(const Json& workers) {
+  Table table({"WORKER", "LOOP", "OPEN", "TOTAL"});
+  for (const Json& worker : workers)
+    table.row({cell(worker, "index"), cell(worker, "backend"), cell(worker, "connectionsActive"),
+               cell(worker, "connectionsTotal")});
+  return table.text();
+}
+
+std::string findings_text(const Json& findings) {
+  std::string text;
+  for (const Json& finding : findings)
+    text += fmt::format("{} [{}] ({}) {}\n", cell(finding, "severity"), cell(finding, "code"),
+                        object_text(finding["object"]), cell(finding, "text"));
+  return text.empty() ? "" : "\n" + text;
+}
+
+std::string status_text(const Json& status) {
+  const Json& path = status["dataPath"];
+  return agent_text(status) + identity_text(status["identity"]) + config_text(status["config"]) +
+         counts_text(status["counts"]) +
+         fmt::format("data path {}, kernel lanes switched {}\n\n", cell(path, "mode"),
+                     path.value("spliceEnabled", false) ? "on" : "off") +
+         lanes_table(status["lanes"]) + "\n" + workers_table(status["workers"]) +
+         findings_text(status["findings"]);
+}
+
+Result<int> run_status(Context& context, const StatusOptions& options) {
+  SOCKMESH_TRY(status, get(context, "/v1/status"));
+  context.world.out << (options.output == "json" ? json_text(status) : status_text(status));
+  return kOk;
+}
+
+}  // namespace
+
+void declare_status(CLI::App& app, Context& context) {
+  auto options = std::make_shared<StatusOptions>();
+  add_output(app, options->output, {"text", "json"});
+  runs(app, context, options, run_status);
+}
+
+}  // namespace sockmesh::ctl
