@@ -1,0 +1,104 @@
+// A worker on loopback, as small as can be: one really bound listener, clusters as the test says, the access
+// log in a file. Verbs for what clients and servers do, and the log line that every connection ends with.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/fd.h"
+#include "connection/acceptor.h"
+#include "connection/connections.h"
+#include "telemetry/access_log.h"
+#include "test_support/temp_dir.h"
+#include "upstream/cluster_state.h"
+#include "upstream/name_cache.h"
+#include "upstream/upstreams.h"
+
+namespace sockmesh::test {
+
+// A blocking client or server end with a deadline on everything.
+class Peer {
+ public:
+  explicit Peer(Fd socket);
+  void say(const std::string& text);
+  std::string hear(size_t bytes);  // that many, or fewer when the stream ended
+  // "eof", "reset", or what came instead.
+  std::string end();
+  void finish();  // FIN
+  void reset();   // RST
+  void close() { socket_.reset(); }
+  SocketAddress local() const;
+  SocketAddress remote() const;
+
+ private:
+  Fd socket_;
+};
+
+// A listening socket that does what is asked of it.
+class Server {
+ public:
+  explicit Server(bool ipv6 = false, int backlog = 16);
+  SocketAddress address() const { return address_; }
+  Peer accept();  // waits for a connection
+  bool nobody_waits() const;
+
+ private:
+  Fd listener_;
+  SocketAddress address_;
+};
+
+// An address on which nobody listens.
+SocketAddress nobody();
+
+struct LogLine {
+  std::string flags, details, termination, failure, received, sent, upstream, cluster, upstream_local,
+      destination, client, server_name;
+};
+
+class Proxy {
+ public:
+  explicit Proxy(size_t max_connections = 1000);
+  ~Proxy();
+
+  // --- the configuration, before publish(); published again it replaces the one in force ---
+  model::Cluster& cluster(const std::string& name, const std::vector<SocketAddress>& endpoints);
+  model::FilterChain& chain(const std::string& name, const std::vector<std::string>& clusters);
+  model::Listener& listener() { return listener_; }
+  model::MeshSettings& mesh() { return mesh_; }
+  void publish();
+
+  Peer connect();
+  SocketAddress address() const { return address_; }
+  LogLine logged();  // of the next connection that ended
+  size_t log_lines() const;
+  size_t open() const { return telemetry_->active(); }
+  upstream::ClusterRegistry& registry() { return registry_; }
+  std::vector<telemetry::ConnectionRecord> flows();
+
+ private:
+  TempDir dir_;
+  size_t lines_read_ = 0;
+
+  model::Listener listener_;
+  model::MeshSettings mesh_;
+  std::map<std::string, model::Cluster> clusters_;
+
+  SocketAddress address_;
+  upstream::ClusterRegistry registry_;
+  upstream::NameCache names_;
+  connection::Limit limit_;
+  std::shared_ptr<telemetry::AccessLog> log_ = std::make_shared<telemetry::AccessLog>();
+  std::unique_ptr<event::Loop> loop_;
+  std::unique_ptr<telemetry::WorkerTelemetry> telemetry_;
+  std::unique_ptr<datapath::DataPath> data_path_;
+  std::unique_ptr<upstream::Upstreams> upstreams_;
+  std::unique_ptr<connection::Connections> connections_;
+  std::unique_ptr<connection::Acceptor> acceptor_;
+  std::thread thread_;
+};
+
+}  // namespace sockmesh::test
