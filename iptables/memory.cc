@@ -8,16 +8,34 @@ namespace sockmesh::iptables {
 
 namespace {
 
-constexpr std::string_view kNotes = "table inet sockmesh-init {";
-// The built-in chains of the tables: what the rules, the guard, Istio's usability test and a restore of a
-// saved table may bring into being.
-constexpr std::array<std::string_view, 14> kMayAppear = {
-    "filter-INPUT",   "filter-FORWARD",  "filter-OUTPUT",      "mangle-PREROUTING", "mangle-INPUT",
-    "mangle-FORWARD", "mangle-OUTPUT",   "mangle-POSTROUTING", "nat-PREROUTING",    "nat-INPUT",
-    "nat-OUTPUT",     "nat-POSTROUTING", "raw-PREROUTING",     "raw-OUTPUT"};
+constexpr std::string_view kNotesTable = "sockmesh-init";
+
+// The built-in chains of the tables: what the rules, the guard and Istio's usability test may bring into
+// being.
+struct BuiltinTable {
+  Table table;
+  std::array<std::string_view, 5> chains;  // empty at the end
+};
+constexpr BuiltinTable kBuiltin[] = {
+    {Table::filter, {"INPUT", "FORWARD", "OUTPUT", "", ""}},
+    {Table::mangle, {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}},
+    {Table::nat, {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", ""}},
+    {Table::raw, {"PREROUTING", "OUTPUT", "", "", ""}},
+};
+constexpr Family kFamilies[] = {Family::v4, Family::v6};
 
 std::string_view tag(Family family) { return family == Family::v4 ? "v4" : "v6"; }
 std::string_view nft_family(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+
+std::string place(Family family, std::string_view table, std::string_view chain = {}) {
+  return chain.empty() ? fmt::format("{}-{}", tag(family), table)
+                       : fmt::format("{}-{}-{}", tag(family), table, chain);
+}
+
+// "v4-nat-OUTPUT" -> "v4-absent-nat-OUTPUT"
+std::string absence_note(const std::string& where) {
+  return where.substr(0, 3) + "absent-" + where.substr(3);
+}
 
 // FNV-1a, 64 bits: a name for a rule, short enough for a chain's name.
 uint64_t hash_of(std::string_view text) {
@@ -30,35 +48,18 @@ std::string foreign_note(Family family, std::string_view table, const SavedRule&
   return fmt::format("{}-foreign-{}-{}-{:016x}", tag(family), table, rule.chain, hash_of(rule.body));
 }
 
-// Calls `each(table line, chain name)` for what `nft list` printed; the chain is empty for the table itself.
-template <typename Each>
-void scan(std::string_view listing, Each each) {
-  std::string_view table;
-  for (const std::string_view line : split(listing, '\n')) {
-    if (line.starts_with("table ")) {
-      table = line;
-      each(table, std::string_view{});
-    } else if (const std::string_view inner = trim(line); inner.starts_with("chain ")) {
-      each(table, split(inner, ' ')[1]);
-    }
-  }
-}
-
-template <typename Each>
-void for_each_place(Each each) {
-  for (const Family family : {Family::v4, Family::v6}) {
-    for (const std::string_view place : kMayAppear) each(family, place);
-  }
-}
-
 void note_absence(const NftInventory& inventory, std::set<std::string>& notes) {
-  for_each_place([&](Family family, std::string_view place) {
-    const std::string_view table = place.substr(0, place.find('-'));
-    for (const std::string_view name : {table, place}) {
-      if (!inventory.contains(fmt::format("{}-{}", tag(family), name)))
-        notes.insert(fmt::format("{}-absent-{}", tag(family), name));
+  for (const Family family : kFamilies) {
+    for (const auto& [table, chains] : kBuiltin) {
+      const auto note = [&](const std::string& where) {
+        if (!inventory.contains(where)) notes.insert(absence_note(where));
+      };
+      note(place(family, table_name(table)));
+      for (const std::string_view chain : chains) {
+        if (!chain.empty()) note(place(family, table_name(table), chain));
+      }
     }
-  });
+  }
 }
 
 }  // namespace
@@ -67,33 +68,41 @@ bool Memory::knows(Family family, std::string_view table, const SavedRule& rule)
   return notes.contains(foreign_note(family, table, rule));
 }
 
-Memory recall(const Launcher& launcher) {
-  Memory memory;
-  const auto listing = launcher({"nft", "list", "chains", "inet"});
-  if (!listing || !listing->ok()) return memory;
-  memory.available = true;
-  scan(listing->output, [&](std::string_view table, std::string_view chain) {
-    if (table == kNotes && !chain.empty()) memory.notes.emplace(chain);
-  });
-  return memory;
-}
-
-NftInventory take_inventory(const Launcher& launcher) {
-  NftInventory inventory;
-  for (const Family family : {Family::v4, Family::v6}) {
-    // `list tables` too: a table without a chain does not show in `list chains`.
-    for (const char* what : {"tables", "chains"}) {
-      const auto listing = launcher({"nft", "list", what, std::string(nft_family(family))});
-      if (!listing || !listing->ok()) continue;
-      scan(listing->output, [&](std::string_view table, std::string_view chain) {
-        const auto words = split(table, ' ');
-        if (words.size() < 3) return;
-        std::string name = fmt::format("{}-{}", tag(family), words[2]);
-        inventory.insert(chain.empty() ? name : fmt::format("{}-{}", name, chain));
-      });
+NftView parse_nft_ruleset(std::string_view listing) {
+  NftView view;
+  view.memory.available = true;
+  std::string table;  // the place being read, or empty
+  bool notes = false;
+  bool* chain_in_use = nullptr;
+  for (const std::string_view full : split(listing, '\n')) {
+    const std::string_view line = trim(full);
+    const auto words = split(line, ' ');
+    if (full.starts_with("table ") && words.size() >= 3) {
+      notes = words[1] == "inet" && words[2] == kNotesTable;
+      chain_in_use = nullptr;
+      table.clear();
+      for (const Family family : kFamilies) {
+        if (words[1] == nft_family(family)) table = place(family, words[2]);
+      }
+      if (!table.empty()) view.inventory[table] = false;
+    } else if (line.starts_with("chain ") && words.size() >= 2) {
+      if (notes) view.memory.notes.emplace(words[1]);
+      if (table.empty()) continue;
+      view.inventory[table] = true;
+      chain_in_use = &view.inventory[fmt::format("{}-{}", table, words[1])];
+    } else if (line == "}") {
+      chain_in_use = nullptr;
+    } else if (chain_in_use && !line.empty()) {
+      const bool idle = line.starts_with("type ") && line.ends_with("policy accept;");
+      *chain_in_use = *chain_in_use || !idle;
     }
   }
-  return inventory;
+  return view;
+}
+
+NftView look_at_nft(const Launcher& launcher) {
+  const auto listing = launcher({"nft", "list", "ruleset"});
+  return listing && listing->ok() ? parse_nft_ruleset(listing->output) : NftView{};
 }
 
 Memory absence(const NftInventory& inventory) {
@@ -110,7 +119,7 @@ Result<void> remember(const Launcher& launcher, Memory& memory, const NftInvento
     if (note.find("-absent-") != std::string::npos) notes.insert(note);
   }
   if (!memory.written()) note_absence(inventory, notes);
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : kFamilies) {
     for (const SavedTable& table : (family == Family::v4 ? v4 : v6).tables) {
       for (const SavedRule& rule : table.rules) {
         if (rule.chain == "PREROUTING" || rule.chain == "OUTPUT")
@@ -120,8 +129,8 @@ Result<void> remember(const Launcher& launcher, Memory& memory, const NftInvento
   }
   // In one transaction, whether or not the table is there already.
   std::string script =
-      "add table inet sockmesh-init\ndelete table inet sockmesh-init\nadd table inet sockmesh-init\n";
-  for (const std::string& note : notes) script += fmt::format("add chain inet sockmesh-init {}\n", note);
+      fmt::format("add table inet {0}\ndelete table inet {0}\nadd table inet {0}\n", kNotesTable);
+  for (const std::string& note : notes) script += fmt::format("add chain inet {} {}\n", kNotesTable, note);
   SOCKMESH_TRY(outcome, launcher({"nft", "-f", "-"}, script));
   if (!outcome.ok()) {
     memory.available = false;  // nft is there but may not write; work as without it
@@ -131,35 +140,31 @@ Result<void> remember(const Launcher& launcher, Memory& memory, const NftInvento
   return {};
 }
 
-void forget(const Launcher& launcher, const Memory& memory) {
-  if (!memory.written()) return;
-  // One command each: a chain that has rules by now belongs to somebody and refuses to go, which is right.
-  const NftInventory now = take_inventory(launcher);
-  const auto drop = [&](Family family, std::string_view name, std::vector<std::string> what) {
-    if (!memory.notes.contains(fmt::format("{}-absent-{}", tag(family), name))) return;
-    if (!now.contains(fmt::format("{}-{}", tag(family), name))) return;
-    std::vector<std::string> argv = {"nft", "delete"};
-    argv.insert(argv.end(), what.begin(), what.end());
-    (void)launcher(std::move(argv));
-  };
-  for_each_place([&](Family family, std::string_view place) {
-    const size_t dash = place.find('-');
-    drop(family, place,
-         {"chain", std::string(nft_family(family)), std::string(place.substr(0, dash)),
-          std::string(place.substr(dash + 1))});
-  });
-  // Deleting a table takes its chains along, so only one that has none is deleted.
-  const NftInventory left = take_inventory(launcher);
-  for (const Family family : {Family::v4, Family::v6}) {
-    for (const Table table : kTables) {
-      const std::string prefix = fmt::format("{}-{}-", tag(family), table_name(table));
-      const auto chain = left.lower_bound(prefix);
-      if (chain != left.end() && chain->starts_with(prefix)) continue;
-      drop(family, table_name(table),
-           {"table", std::string(nft_family(family)), std::string(table_name(table))});
+std::string forgetting_script(const Memory& memory, const NftInventory& now) {
+  std::string script;
+  for (const Family family : kFamilies) {
+    for (const auto& [table, chains] : kBuiltin) {
+      bool table_in_use = false;
+      const std::string prefix = place(family, table_name(table)) + "-";
+      for (auto at = now.lower_bound(prefix); at != now.end() && at->first.starts_with(prefix); ++at) {
+        if (at->second || !memory.notes.contains(absence_note(at->first)))
+          table_in_use = true;
+        else
+          script += fmt::format("delete chain {} {} {}\n", nft_family(family), table_name(table),
+                                at->first.substr(prefix.size()));
+      }
+      const std::string where = place(family, table_name(table));
+      if (!table_in_use && now.contains(where) && memory.notes.contains(absence_note(where)))
+        script += fmt::format("delete table {} {}\n", nft_family(family), table_name(table));
     }
   }
-  (void)launcher({"nft", "delete", "table", "inet", "sockmesh-init"});
+  return script + fmt::format("add table inet {0}\ndelete table inet {0}\n", kNotesTable);
+}
+
+void forget(const Launcher& launcher, const Memory& memory) {
+  if (!memory.written()) return;
+  // Should somebody start to use a chain in between, nothing is deleted at all; the empty rest harms nobody.
+  (void)launcher({"nft", "-f", "-"}, forgetting_script(memory, look_at_nft(launcher).inventory));
 }
 
 }  // namespace sockmesh::iptables

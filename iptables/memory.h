@@ -6,6 +6,7 @@
 // told from earlier ones.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,9 +15,6 @@
 #include "iptables/saved_state.h"
 
 namespace sockmesh::iptables {
-
-// The nft side of the iptables tables: "v4-nat" for a table, "v4-nat-OUTPUT" for a chain that exists in it.
-using NftInventory = std::set<std::string>;
 
 struct Memory {
   bool available = false;       // nft can keep notes here
@@ -27,11 +25,17 @@ struct Memory {
   bool knows(Family family, std::string_view table, const SavedRule& rule) const;
 };
 
-// Reads the notes, if any.
-Memory recall(const Launcher& launcher);
+// The iptables tables as nft sees them: "v4-nat" for a table, "v4-nat-OUTPUT" for a chain; whether it is in
+// use: a chain with a rule or a policy, a table with a chain.
+using NftInventory = std::map<std::string, bool>;
 
-// Which iptables-nft tables and chains exist.
-NftInventory take_inventory(const Launcher& launcher);
+// One `nft list ruleset`, read.
+struct NftView {
+  Memory memory;
+  NftInventory inventory;
+};
+NftView parse_nft_ruleset(std::string_view listing);  // pure
+NftView look_at_nft(const Launcher& launcher);        // memory not available if there is no nft
 
 // What the notes would say of absence, for a change that is taken back before any were written.
 Memory absence(const NftInventory& inventory);
@@ -43,7 +47,9 @@ Memory absence(const NftInventory& inventory);
 Result<void> remember(const Launcher& launcher, Memory& memory, const NftInventory& inventory,
                       const SavedState& v4, const SavedState& v6);
 
-// Removes the built-in chains and tables that the notes call absent and that are empty now, then the notes.
+// Removes the built-in chains and tables that the notes call absent and that nobody uses now, then the notes.
+// Pure; for `nft -f`.
+std::string forgetting_script(const Memory& memory, const NftInventory& now);
 void forget(const Launcher& launcher, const Memory& memory);
 
 }  // namespace sockmesh::iptables

@@ -20,9 +20,9 @@ Result<Session> Session::open(const Launcher& launcher, const Options& options, 
                               bool may_write) {
   Session session(launcher, wanted);
   // Before the back ends are tried out, because trying may create an empty table.
-  session.memory_ = recall(launcher);
-  if (session.memory_.available && may_write && !session.memory_.written())
-    session.inventory_ = take_inventory(launcher);
+  NftView view = look_at_nft(launcher);
+  session.memory_ = std::move(view.memory);
+  session.inventory_ = std::move(view.inventory);
   for (const Family family : {Family::v4, Family::v6}) {
     const bool needed = family == Family::v4 || wanted.plan.ipv6;
     auto backend = Backend::choose(launcher, family, options.binary, may_write && needed);
@@ -126,7 +126,8 @@ Result<void> Session::undo() {
     SOCKMESH_CHECK(
         side.backend.apply(restoration_document(plan_for(side), running(side, state), side.state)));
   }
-  if (!has_own_chains()) forget(*launcher_, memory_.written() ? memory_ : absence(inventory_));
+  if (has_own_chains() || !memory_.available) return {};
+  forget(*launcher_, memory_.written() ? memory_ : absence(inventory_));
   return {};
 }
 
