@@ -145,12 +145,17 @@ static __always_inline int trim(struct __sk_buff *skb, __u32 len)
 /*
  * Looks at the target and grants credit for the next segments. Called when the flow's user lane is empty, so all of
  * `placed` was redirected or written: what is not in the target's send queue yet waits for its worker.
+ *
+ * Never while the target's own bytes are being PASSed: they would queue up behind the backlog, charged to nobody, so
+ * that the target's window stays open for as long as the worker has not run.
+ *
  * The target is not locked. write_seq is read before sk_wmem_queued, so that bytes on their way from the backlog
  * into the send queue are counted twice rather than not at all.
  */
 static __always_inline __u8 grant(struct splice_direction *d, __u32 placed)
 {
 	__s32 backlog, outstanding, room, credit;
+	struct splice_direction *reverse;
 	__u32 write_seq, acked_seq, queued = 0;
 	struct sk_psock *psock;
 	struct tcp_sock *tcp;
@@ -158,6 +163,9 @@ static __always_inline __u8 grant(struct splice_direction *d, __u32 placed)
 
 	d->credit = 0;
 	d->credit_skbs = 0;
+	reverse = bpf_map_lookup_elem(&directions, &d->target);
+	if (reverse && (READ_ONCE(reverse->user_word) & SPLICE_COUNT_MASK) < READ_ONCE(reverse->passed))
+		return SPLICE_REASON_REVERSE;
 	target = bpf_map_lookup_elem(&sockets, &d->target);
 	if (!target)
 		return SPLICE_REASON_NO_TARGET;

@@ -60,6 +60,7 @@ enum splice_reason {
 	SPLICE_REASON_QUEUE,     /* too many segments wait for the target's worker */
 	SPLICE_REASON_ROOM,      /* the target's send buffer could not take it all without its peer's help */
 	SPLICE_REASON_LIMIT,     /* too many bytes are on their way to the target's peer */
+	SPLICE_REASON_REVERSE,   /* the target's own bytes are being PASSed; both kinds share one queue */
 	SPLICE_REASON_BROKEN,    /* see SPLICE_BROKEN */
 };
 

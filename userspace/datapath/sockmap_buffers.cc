@@ -1,7 +1,6 @@
 // SO_RCVBUF both sets the size and ends the kernel's growing of it.
 #include "datapath/sockmap_buffers.h"
 
-#include <linux/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -27,27 +26,16 @@ int option_that_works() {
   return 0;
 }
 
-// Asked once. The privileged option may be lost when privileges are dropped; then a flow keeps the kernel's
-// own bound.
-int working_option() {
-  static const int option = option_that_works();
-  return option;
-}
-
 }  // namespace
 
 void bound_receive_queue(int tcp_socket) {
-  const int option = working_option();
+  // Asked once. The privileged option may be lost when privileges are dropped; then a flow keeps the kernel's
+  // own bound.
+  static const int option = option_that_works();
   if (option == 0 || setsockopt(tcp_socket, SOL_SOCKET, option, &kAsked, sizeof kAsked) != 0) return;
   // Older kernels keep the window clamp of the old size otherwise.
   const int clamp = kReceiveQueueBytes;
   setsockopt(tcp_socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp);
-}
-
-void lock_receive_queue(int tcp_socket, bool locked) {
-  if (working_option() == 0) return;
-  const int locks = locked ? SOCK_RCVBUF_LOCK : 0;
-  setsockopt(tcp_socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks);
 }
 
 }  // namespace sockmesh::datapath

@@ -16,11 +16,4 @@ constexpr size_t kReceiveQueueBytes = 3u << 20;
 // for the sake of a few stalled readers.
 void bound_receive_queue(int tcp_socket);
 
-// While the reader stalls and the queue fills up, a fixed bound must not be hit: the kernel counts overhead
-// that it did not foresee when it offered the window, drops the last segments, and from then on ignores the
-// acknowledgements of the other direction, because they lie beyond the window: that direction comes to a halt
-// too (seen on 6.18). Without the lock it makes room for what it has offered, and no more, since the window
-// only grows when bytes are read. So: unlock when a direction stalls, lock again when it flows.
-void lock_receive_queue(int tcp_socket, bool locked);
-
 }  // namespace sockmesh::datapath

@@ -61,8 +61,7 @@ class SockmapDirection {
   Step write(std::span<const char> bytes);  // the rest goes to pending_
   Step write_pending();
   Step finish();
-  Step stalled();
-  void flows();
+  Step wait(Step step, std::span<char> scratch);
   bool backlog_drained() { return backlog() == 0; }
   Step lost(Step step, Error error);
 
@@ -70,11 +69,10 @@ class SockmapDirection {
   const bpf::Side from_;
   const int source_, target_;
 
-  std::vector<char> pending_;  // read and not yet written; at most one scratch buffer
+  std::vector<char> pending_;  // read and not yet written; one scratch buffer, but see wait()
   size_t pending_done_ = 0;    // of pending_, what is written
   uint64_t written_ = 0;       // written and not yet published
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
-  bool stalled_ = false;       // the target takes no more at the moment
   bool look_for_end_ = false;
   bool end_seen_ = false;
   bool ended_ = false;

@@ -35,6 +35,7 @@ Traffic classify(const TrafficSample& sample) {
 LaneAdvice advise(SpliceWish wish, const FlowFacts& facts) {
   if (wish == SpliceWish::kAlways) return {true, "spliced: data path mode sockmap"};
   if (facts.traffic == Traffic::kBulk) {
+    if (facts.held_up) return {false, "a bulk transfer to a slower reader is copied anyway"};
     const uint32_t enough = facts.redirecting ? kBulkStillTogether : kBulkTogether;
     if (facts.bulk_flows >= enough) return {true, "spliced: several bulk transfers at a time"};
     return {false, "a bulk transfer alone is faster in user space"};

@@ -1,11 +1,12 @@
 // SplicePolicy: which lane a flow is best moved by, decided from its measured traffic. Pure functions over
 // plain values; any thread.
 //
-// Measured (tools/bench): lane 1 is as fast as the user lanes or faster for requests and responses of any
-// size, and clearly faster for several bulk transfers at a time. One bulk transfer alone is faster in user
-// space, because lane 1 has a single kernel worker for each target socket. A flow that was spliced can go
-// back to being copied, but never out of the sockmap; so a bulk transfer is not spliced before it has
-// company.
+// Lane 1 is as fast as the user lanes or faster for requests and responses of any size, and for streams whose
+// reader keeps up with them. It is slower for one bulk transfer alone, because it has a single kernel worker
+// for each target socket; and it does nothing for a transfer whose reader is the bottleneck, because then the
+// verdict leaves the bytes to user space to hold the sender back. A flow that was spliced can go back to
+// being copied, but never out of the sockmap, where copying costs a little more; so such transfers are not
+// spliced at all.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,10 @@ struct FlowFacts {
   uint64_t bytes = 0;  // since start, both directions
   Duration age{};
   bool redirecting = false;  // in lane 1 now
-  uint32_t bulk_flows = 0;   // in the whole process, this one included
+  // The reader is the bottleneck: in lane 0, bytes pile up in its socket's send queue; in lane 1, most of the
+  // bytes were PASSed.
+  bool held_up = false;
+  uint32_t bulk_flows = 0;  // in the whole process, this one included
 };
 
 struct LaneAdvice {

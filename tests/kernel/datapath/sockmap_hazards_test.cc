@@ -68,8 +68,6 @@ TEST_CASE("a reader that stalls after a fast start costs a bounded number of byt
                         static_cast<uint64_t>(client_queue) - static_cast<uint64_t>(server_queue);
   INFO("held " << held / 1024 << " KiB, client's queue " << client_queue / 1024 << " KiB, server's "
                << server_queue / 1024 << " KiB");
-  WARN("held " << held / 1024 << " KiB, client's queue " << client_queue / 1024 << " KiB, server's "
-               << server_queue / 1024 << " KiB");
   CHECK(held < 8 * kMiB);
   flow.server.resume();
   REQUIRE(flow.run() == "");

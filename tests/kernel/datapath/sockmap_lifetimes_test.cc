@@ -112,36 +112,52 @@ TEST_CASE("the longest duration ends a busy flow") {
 TEST_CASE("switching lane 1 off and on in mid-flow keeps every byte") {
   SockmapWorld world;
   const bool for_the_process = GENERATE(false, true);
-  const FlowPlan plan = plan_flow(Scenario::echo, 7, 192 << 20);
-  auto flow = world.open();
-  StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
-  StreamEnd* const both[] = {&client, &server};
   const auto set = [&](bool enabled) {
     for_the_process ? world.maps().set_enabled(enabled) : world.lane().set_enabled(enabled);
+    world.run([] {});
   };
-  // Whether the verdict moves this flow's bytes, seen from its counters between two offsets of the stream.
-  const auto spliced_share = [&](uint64_t bytes) {
+  auto flow = world.open();
+  const std::string question(3000, 'q'), answer(20'000, 'a');
+  uint64_t spoken = 0;
+  // The share of a conversation that the verdict moves.
+  const auto spliced_share = [&] {
     const auto before = world.progress(flow.flow);
-    const uint64_t goal = client.report().received + bytes;
-    REQUIRE(drive(both, patient(kDeadline), [&] { return client.report().received >= goal; }) == "");
+    for (int i = 0; i < 20; ++i) {
+      say(flow.client, flow.server, question);
+      say(flow.server, flow.client, answer);
+      spoken += question.size();
+    }
     const auto after = world.progress(flow.flow);
     return static_cast<double>(after.spliced_received - before.spliced_received) /
            static_cast<double>(after.received - before.received);
   };
-  CHECK(spliced_share(16 << 20) > 0.1);
+  CHECK(spliced_share() == 1);
+  CHECK(world.progress(flow.flow).lane == Lane::kSkSkb);
   set(false);
-  world.run([] {});
-  spliced_share(4 << 20);  // what was on its way
-  CHECK(spliced_share(16 << 20) == 0);
+  CHECK(spliced_share() == 0);
   CHECK(world.progress(flow.flow).lane == Lane::kEpoll);
   set(true);
-  eventually([&] {
-    spliced_share(1 << 20);
-    return world.progress(flow.flow).lane == Lane::kSkSkb;
-  });
-  CHECK(spliced_share(16 << 20) > 0.1);
-  REQUIRE(run_ends(both, patient(kDeadline)) == "");
-  CHECK(world.wait_for_outcome(flow.flow).progress.received == 192 << 20);
+  CHECK(eventually([&] { return spliced_share() == 1; }));
+  CHECK(world.progress(flow.flow).lane == Lane::kSkSkb);
+  CHECK(world.progress(flow.flow).received == spoken);
+}
+
+TEST_CASE("a bulk echo goes on while lane 1 is switched off and on under it") {
+  SockmapWorld world;
+  const FlowPlan plan = plan_flow(Scenario::echo, 7, 96 << 20);
+  auto flow = world.open();
+  StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
+  StreamEnd* const both[] = {&client, &server};
+  bool enabled = true;
+  uint64_t next_switch = 1 << 20;
+  REQUIRE(drive(both, patient(kDeadline), [&] {
+            if (client.report().received >= next_switch) {
+              world.maps().set_enabled(enabled = !enabled);
+              next_switch += 1 << 20;
+            }
+            return client.done() && server.done();
+          }) == "");
+  CHECK(world.wait_for_outcome(flow.flow).progress.received == 96 << 20);
 }
 
 TEST_CASE("without a ring of its own a worker sees what was PASSed all the same") {
@@ -174,6 +190,7 @@ TEST_CASE("in mode auto a talking flow is spliced and a bulk transfer alone is n
   StreamEnd* const both[] = {&client, &server};
   REQUIRE(run_ends(both, patient(kDeadline)) == "");
   const auto outcome = world.wait_for_outcome(bulk.flow);
-  CHECK(outcome.progress.spliced_received == 0);
+  // On a busy machine it may look slow enough at first; it is taken back once it is seen to be bulk.
+  CHECK(outcome.progress.spliced_received * 4 < outcome.progress.received);
   CHECK(outcome.progress.received == 512 << 20);
 }

@@ -50,6 +50,16 @@ TEST_CASE("mode auto splices bulk transfers in company") {
   CHECK_FALSE(redirect(true, 1));
 }
 
+TEST_CASE("mode auto does not splice bulk transfers that their reader holds up") {
+  const FlowFacts facts{.traffic = Traffic::kBulk,
+                        .bytes = 1 << 30,
+                        .age = milliseconds(500),
+                        .held_up = true,
+                        .bulk_flows = 8};
+  CHECK_FALSE(advise(SpliceWish::kMeasured, facts).redirect);
+  CHECK(advise(SpliceWish::kAlways, facts).redirect);
+}
+
 TEST_CASE("a spliced flow that talks stays spliced") {
   const auto advice =
       advise(SpliceWish::kMeasured, {.traffic = Traffic::kMixed, .bytes = 10, .redirecting = true});
