@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "datapath/epoll_relay.h"
+#include "datapath/uring_relay.h"
 #include "test_support/eventually.h"
 #include "test_support/tcp_pair.h"
 
@@ -54,7 +55,9 @@ size_t SockmapWorld::relay(datapath::Pair sockets, datapath::SpliceWish wish,
   const size_t flow = next_++;
   run([&] {
     const auto copying = [this](datapath::Pair pair, const datapath::RelayOptions& given,
-                                datapath::Done done) {
+                                datapath::Done done) -> std::unique_ptr<datapath::UserRelay> {
+      if (loop_->uring())
+        return std::make_unique<datapath::UringRelay>(*loop_, std::move(pair), given, std::move(done));
       return std::make_unique<datapath::EpollRelay>(*loop_, std::move(pair), given, std::move(done));
     };
     relays_[flow] = datapath::make_sockmap_relay(*lane_, copying, wish, std::move(sockets), options,
