@@ -106,10 +106,12 @@ class Rtnetlink {
       const ssize_t n = recv(fd_.get(), buffer.data(), buffer.size(), 0);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail(os_error("netlink answer"));
-      auto left = static_cast<int>(n);
-      for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
-           header = NLMSG_NEXT(header, left)) {
+      // By hand: the macros compare signed with unsigned.
+      for (size_t at = 0; at + NLMSG_HDRLEN <= static_cast<size_t>(n);) {
+        const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data() + at);
+        if (header->nlmsg_len < NLMSG_HDRLEN || at + header->nlmsg_len > static_cast<size_t>(n)) break;
         if (!wants_more(*header)) return {};
+        at += NLMSG_ALIGN(header->nlmsg_len);
       }
     }
   }
