@@ -271,6 +271,7 @@ void read_endpoint_slice(const Fields& object, Meta&& meta, Resources& out) {
     subset.ports.push_back(std::move(port));
     return true;
   });
+  subset.addresses.shrink_to_fit();  // most of a big mesh is this
   set.subsets.push_back(std::move(subset));
   keep(out.endpoints, std::move(set), object);
 }
