@@ -66,7 +66,6 @@ model::Workload own_workload(const World& world) {
   pod.meta.name = world.self.name;
   pod.meta.ns = world.self.ns;
   pod.meta.labels = world.self.labels;
-  pod.node = world.self.node;
   return describe(pod);
 }
 
@@ -85,6 +84,7 @@ model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& prox
   auto snapshot = std::make_shared<model::Snapshot>();
   snapshot->generation = 1;
   snapshot->self = own_workload(world);
+  snapshot->self.node = world.self.node;
   snapshot->self.cluster_id = proxy.cluster_id;
   snapshot->self_labels = world.self.labels;
   snapshot->self_ips = world.self.ips;

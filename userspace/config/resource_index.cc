@@ -61,7 +61,6 @@ model::Workload describe(const Pod& pod) {
       labels, {"service.istio.io/canonical-name", "app.kubernetes.io/name", "app"}, workload.name);
   workload.canonical_revision = first_label(
       labels, {"service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"}, "latest");
-  workload.node = pod.node;
   workload.service_account = pod.service_account;
   return workload;
 }
@@ -70,9 +69,7 @@ ResourceIndex::ResourceIndex(const Resources& resources) {
   for (const auto& set : resources.endpoints)
     if (!set->fqdn) endpoints_[set->meta.ns + "/" + set->service].push_back(set.get());
   pods_by_address_.reserve(resources.pods.size());
-  pods_by_name_.reserve(resources.pods.size());
   for (const auto& pod : resources.pods) {
-    pods_by_name_.emplace(pod->meta.ns + "/" + pod->meta.name, pod.get());
     if (pod->phase != "Succeeded" && pod->phase != "Failed" && !pod->host_network)
       for (const IpAddress& ip : pod->ips) {
         // Two pods cannot share an address; while one replaces the other the younger has it.
@@ -136,11 +133,6 @@ const Pod* ResourceIndex::pod_at(const IpAddress& ip) const {
   return it == pods_by_address_.end() ? nullptr : it->second;
 }
 
-const Pod* ResourceIndex::pod_named(const std::string& ns, const std::string& name) const {
-  const auto it = pods_by_name_.find(ns + "/" + name);
-  return it == pods_by_name_.end() ? nullptr : it->second;
-}
-
 std::vector<const WorkloadEntry*> ResourceIndex::select_entries(const std::string& ns,
                                                                 const Labels& selector) const {
   std::vector<const WorkloadEntry*> selected;
@@ -177,7 +169,16 @@ std::shared_ptr<const model::Locality> ResourceIndex::locality_of_node(const std
 
 model::WorkloadPtr ResourceIndex::workload_of(const Pod& pod) const {
   auto& made = workloads_[&pod];
-  if (!made) made = std::make_shared<const model::Workload>(describe(pod));
+  if (made) return made;
+  model::Workload workload = describe(pod);
+  std::string text;
+  for (const std::string* part :
+       {&workload.name, &workload.ns, &workload.app, &workload.version, &workload.canonical_service,
+        &workload.canonical_revision, &workload.service_account})
+    text.append(*part).push_back('\0');
+  auto& shared = workloads_by_text_[text];
+  if (!shared) shared = std::make_shared<const model::Workload>(std::move(workload));
+  made = shared;
   return made;
 }
 

@@ -25,7 +25,6 @@ class ResourceIndex {
 
   std::vector<const Pod*> select_pods(const std::string& ns, const Labels& selector) const;
   const Pod* pod_at(const IpAddress& ip) const;
-  const Pod* pod_named(const std::string& ns, const std::string& name) const;
   std::vector<const WorkloadEntry*> select_entries(const std::string& ns, const Labels& selector) const;
 
   // Null when nothing is known.
@@ -40,13 +39,13 @@ class ResourceIndex {
 
   std::unordered_map<std::string, std::vector<const EndpointSet*>> endpoints_;
   std::unordered_map<IpAddress, const Pod*> pods_by_address_;
-  std::unordered_map<std::string, const Pod*> pods_by_name_;
   std::vector<std::pair<uint64_t, const Pod*>> pods_by_label_;  // sorted by the hash of (namespace, label)
   std::unordered_map<std::string, std::vector<const WorkloadEntry*>> entries_;
   std::unordered_map<std::string, const Node*> nodes_;
   // Made when first asked for, then shared by every endpoint of the same place or pod.
   mutable std::unordered_map<std::string, std::shared_ptr<const model::Locality>> localities_;
   mutable std::unordered_map<const Pod*, model::WorkloadPtr> workloads_;
+  mutable std::unordered_map<std::string, model::WorkloadPtr> workloads_by_text_;
 };
 
 bool labels_contain(const Labels& labels, const Labels& wanted);
@@ -54,8 +53,8 @@ bool labels_contain(const Labels& labels, const Labels& wanted);
 // "region/zone/subzone", parts may be missing.
 model::Locality parse_locality(std::string_view text);
 
-// Workload of a pod for metric labels: controller name without the ReplicaSet's hash, canonical names as
-// Istio derives them (facts: istio.md 3.2).
+// Workload of a pod for metric labels (its node is left out, so that the pods of a controller share one):
+// controller name without the ReplicaSet's hash, canonical names as Istio derives them (facts: istio.md 3.2).
 model::Workload describe(const Pod& pod);
 
 }  // namespace sockmesh::config

@@ -63,7 +63,8 @@ std::vector<Prefix> own_block(const PortInView& port) {
 }
 
 FilterChain chain_of(Route route, std::vector<Prefix> prefixes) {
-  FilterChain chain = plain_chain(route.stat_prefix, std::move(route));
+  std::string name = route.stat_prefix;
+  FilterChain chain = plain_chain(std::move(name), std::move(route));
   chain.match.prefix_ranges = std::move(prefixes);
   return chain;
 }

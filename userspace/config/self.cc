@@ -12,14 +12,15 @@ Self self_of(const Resources& resources, const ResourceIndex& index, const Proxy
   self.node = identity.node;
   self.labels = identity.labels;
   self.ips = identity.ips;
-  if (const Pod* pod = index.pod_named(identity.ns, identity.pod)) {
-    const auto at = std::find_if(resources.pods.begin(), resources.pods.end(),
-                                 [&](const auto& one) { return one.get() == pod; });
-    self.pod = *at;
-    self.labels = pod->meta.labels;
-    if (self.ips.empty()) self.ips = pod->ips;
-    if (!pod->node.empty()) self.node = pod->node;
-    self.locality = index.locality_of(*pod);
+  const auto own = std::find_if(resources.pods.begin(), resources.pods.end(), [&](const auto& pod) {
+    return pod->meta.name == identity.pod && pod->meta.ns == identity.ns;
+  });
+  if (own != resources.pods.end()) {
+    self.pod = *own;
+    self.labels = self.pod->meta.labels;
+    if (self.ips.empty()) self.ips = self.pod->ips;
+    if (!self.pod->node.empty()) self.node = self.pod->node;
+    self.locality = index.locality_of(*self.pod);
   }
   if (!self.locality) self.locality = index.locality_of_node(self.node);
   if (self.ips.empty()) {

@@ -86,8 +86,9 @@ std::string about_cluster(const Explanation::ClusterPart& part) {
 
 std::string about_endpoints(const Cluster& cluster, const SocketAddress& dialled) {
   if (cluster.type == ClusterType::kOriginalDst)
-    return fmt::format("{}: dialled where the client did, {}:{}", cluster.name, dialled.ip.to_string(),
-                       cluster.original_dst_port.value_or(dialled.port));
+    return fmt::format(
+        "{}: dialled where the client did, {}", cluster.name,
+        SocketAddress{dialled.ip, cluster.original_dst_port.value_or(dialled.port)}.to_string());
   if (cluster.endpoints.empty()) return fmt::format("{} has no endpoint", cluster.name);
   std::vector<std::string> list;
   for (const Endpoint& endpoint : cluster.endpoints) {

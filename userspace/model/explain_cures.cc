@@ -8,9 +8,10 @@ namespace sockmesh::model {
 
 namespace {
 
+// "Service app-ext.app": as Istio's own messages name objects.
 std::string short_name(const Origin& object) {
   return object.ns.empty() ? fmt::format("{} {}", object.kind, object.name)
-                           : fmt::format("{} {}/{}", object.kind, object.ns, object.name);
+                           : fmt::format("{} {}.{}", object.kind, object.name, object.ns);
 }
 
 bool goes_to(const Explanation& explanation, const char* cluster) {

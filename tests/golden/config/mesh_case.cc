@@ -89,9 +89,9 @@ MeshCase read_case(const std::string& path) {
       const size_t dot = full.find('.');
       mesh.proxy.pod = full.substr(0, dot);
       mesh.proxy.ns = full.substr(dot + 1);
-      if (blank != std::string::npos)
-        for (const auto ip : split(pod->substr(blank + 1), ' ', true))
-          mesh.proxy.ips.push_back(IpAddress::parse(ip).value());
+      const std::string addresses = blank == std::string::npos ? "" : pod->substr(blank + 1);
+      for (const auto ip : split(addresses, ' ', true))
+        mesh.proxy.ips.push_back(IpAddress::parse(ip).value());
     } else if (const auto type = value("# type:")) {
       if (*type == "router") mesh.proxy.role = Role::kGateway;
     } else if (const auto settings = value("# mesh:")) {
