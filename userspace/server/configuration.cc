@@ -1,6 +1,5 @@
 #include "server/configuration.h"
 
-#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -77,9 +76,6 @@ void Configuration::load() {
                snapshot->findings.size(),
                std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
   publish_(snapshot);
-  // Reading and compiling took many times what the result keeps.
-  loaded = {};
-  malloc_trim(0);
 }
 
 void Configuration::report(const std::vector<config::ReadProblem>& problems) {

@@ -15,6 +15,7 @@
 #include "admin/admin_server.h"
 #include "interception/listening_socket.h"
 #include "server/agent.h"
+#include "server/memory.h"
 #include "server/privileges.h"
 #include "server/run_dir.h"
 #include "server/shutdown.h"
@@ -26,6 +27,11 @@ namespace {
 
 // Descriptors that are not connections: listeners, rings, maps, logs, admin clients.
 constexpr size_t kReservedDescriptors = 256;
+
+// Reading and compiling take many times what their result keeps. After the first pause a burst of changes is
+// over, and start-up as well; then, while nobody is connected, from time to time what answering cost.
+constexpr Duration kTrimAfter = std::chrono::seconds(1);
+constexpr Duration kTrimPeriod = std::chrono::seconds(30);
 
 // Says how far the start has come and how long it took since the last time.
 class Checkpoints {
@@ -156,6 +162,10 @@ Result<void> serve(const Options& options) {
   checkpoints.reached("workers started");
 
   SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
+  std::unique_ptr<event::Timer> trim = loop->timer([&] {
+    if (agent.active() == 0) give_back_memory();
+    trim->set(kTrimPeriod);
+  });
   auto resolver =
       upstream::Resolver::create(*loop, agent.names, {options.resolv_conf, options.dns_servers}, [&agent] {
         for (const auto& worker : agent.workers) worker->names_changed();
@@ -165,6 +175,7 @@ Result<void> serve(const Options& options) {
       *loop, options.config_folder, options.identity, [&](const model::SnapshotPtr& snapshot) {
         agent.publish(snapshot);
         (*resolver)->want(upstream::names_of(*snapshot), upstream::families_of(*snapshot));
+        trim->set(kTrimAfter);
       });
   agent.configuration->start();
   checkpoints.reached("configuration read");
