@@ -73,7 +73,6 @@ Result<SpliceProgram> SpliceProgram::load(uint32_t slots) {
   if (!object) return fail(refusal("opening the splice program", errno));
   auto skeleton = std::make_unique<Skeleton>(object);
 
-  // An array of maps wants to see one of its members before it is made.
   object->rodata->slots = slots;
   bpf_map__set_max_entries(object->maps.sockets, slots);
   bpf_map__set_max_entries(object->maps.directions, slots);
