@@ -142,6 +142,7 @@ Result<void> serve(const Options& options) {
   }
   checkpoints.reached("listening");
 
+  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));  // outlives the agent, which watches with it
   Agent agent(options, max_connections(options, descriptors));
   agent.splicing = prepare_splicing(options.data_path, options.workers);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
@@ -161,7 +162,6 @@ Result<void> serve(const Options& options) {
   }
   checkpoints.reached("workers started");
 
-  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
   std::unique_ptr<event::Timer> trim = loop->timer([&] {
     if (agent.active() == 0) give_back_memory();
     trim->set(kTrimPeriod);
