@@ -142,7 +142,8 @@ Result<void> serve(const Options& options) {
   }
   checkpoints.reached("listening");
 
-  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));  // outlives the agent, which watches with it
+  SOCKMESH_TRY(loop,
+               event::Loop::create(event::Backend::kEpoll));  // outlives the agent, which watches with it
   Agent agent(options, max_connections(options, descriptors));
   agent.splicing = prepare_splicing(options.data_path, options.workers);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
