@@ -142,8 +142,8 @@ Result<void> serve(const Options& options) {
   }
   checkpoints.reached("listening");
 
-  SOCKMESH_TRY(loop,
-               event::Loop::create(event::Backend::kEpoll));  // outlives the agent, which watches with it
+  // Made before the agent, and so outliving it: the agent's configuration watches with it.
+  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
   Agent agent(options, max_connections(options, descriptors));
   agent.splicing = prepare_splicing(options.data_path, options.workers);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
