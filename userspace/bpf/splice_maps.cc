@@ -80,11 +80,11 @@ Result<SpliceMaps::Slot> SpliceMaps::claim(uint64_t cookie) {
       std::atomic_ref(record->cookie).store(0);
       continue;
     }
-    splice_direction fresh{};
-    fresh.cookie = cookie;
-    fresh.target = index;  // itself, until the pair is known; it is disarmed anyway
-    fresh.ring = SPLICE_NO_RING;
-    *record = fresh;
+    // All but the cookie, which other workers' claims look at.
+    std::memset(reinterpret_cast<char*>(record) + sizeof record->cookie, 0,
+                sizeof *record - sizeof record->cookie);
+    record->target = index;  // itself, until the pair is known; it is disarmed anyway
+    record->ring = SPLICE_NO_RING;
     ++slots_used_;
     return Slot{index, record};
   }

@@ -33,6 +33,11 @@ SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {
   return step;
 }
 
+SockmapDirection::Step SockmapDirection::unusable() {
+  return lost(Step::kSourceLost,
+              Error{"a retransmitted segment could not be trimmed; the stream is unusable", EIO});
+}
+
 uint64_t SockmapDirection::backlog() {
   const uint64_t redirected = pair_.counters(from_).redirected;
   if (redirected == drained_at_) return 0;  // seen before; what was written since went straight in
@@ -72,6 +77,7 @@ SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch
   while (unread() > kReceiveQueueBytes) {
     const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
     if (n <= 0) break;
+    if (pair_.broken(from_)) return unusable();
     pending_.erase(pending_.begin(),
                    pending_.begin() + static_cast<ptrdiff_t>(std::exchange(pending_done_, 0)));
     pending_.insert(pending_.end(), scratch.begin(), scratch.begin() + n);
@@ -82,9 +88,7 @@ SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch
 SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
   const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
   if (n > 0) {
-    if (pair_.broken(from_))
-      return lost(Step::kSourceLost,
-                  Error{"a retransmitted segment could not be trimmed; the stream is unusable", EIO});
+    if (pair_.broken(from_)) return unusable();
     const auto bytes = std::span<const char>(scratch).first(static_cast<size_t>(n));
     if (backlog_drained()) return write(bytes);
     pending_.assign(bytes.begin(), bytes.end());

@@ -64,6 +64,7 @@ class SockmapDirection {
   Step wait(Step step, std::span<char> scratch);
   bool backlog_drained() { return backlog() == 0; }
   Step lost(Step step, Error error);
+  Step unusable();
 
   bpf::SplicePair& pair_;
   const bpf::Side from_;

@@ -69,8 +69,10 @@ void SockmapLane::apply_switch() {
   look_at_all();
 }
 
-const char* SockmapLane::disabled_text() const {
-  return enabled_ ? "lane 1 is switched off for the process" : "lane 1 is switched off";
+std::string SockmapLane::disabled_text() const {
+  if (const std::string reason = maps_.disabled_reason(); !reason.empty())
+    return "lane 1 was given up: " + reason;
+  return "lane 1 is switched off";
 }
 
 void SockmapLane::count_stuck_backlog() {

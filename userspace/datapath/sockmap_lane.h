@@ -34,7 +34,7 @@ class SockmapLane {
   // of the loop on, and new flows stay there.
   void set_enabled(bool enabled);
   bool enabled() const { return enabled_.load(std::memory_order_relaxed) && maps_.enabled(); }
-  const char* disabled_text() const;  // why not, for people
+  std::string disabled_text() const;  // why not, for people
 
   void add(SockmapFlow& flow, uint32_t slot_a, uint32_t slot_b);
   void remove(uint32_t slot_a, uint32_t slot_b);

@@ -1,5 +1,6 @@
 // Many checksummed full-duplex flows, taken into lane 1 while their bytes are under way, with every limit
 // that makes them change between redirecting and copying; without and with packet loss.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -105,4 +106,39 @@ TEST_CASE("random flows over a lossy network") {
   const uint32_t seed = GENERATE(1u, 2u);
   INFO("limit " << limit << ", seed " << seed);
   netns.run([&] { run_load({.flows = 60, .most_bytes = 400'000, .limit_skbs = limit}, seed); });
+}
+
+TEST_CASE("two workers share the maps", "[threads]") {
+  SockmapWorld::Options options;
+  options.maps.rings = 2;
+  options.maps.limit_skbs = 8;
+  SockmapWorld first(options);
+  options.shared = &first.maps();
+  options.backend = event::Backend::kIoUring;
+  SockmapWorld second(options);
+  CHECK(first.lane().ring() != second.lane().ring());
+  std::vector<StreamEnd> ends;
+  std::vector<std::pair<SockmapWorld*, size_t>> flows;
+  for (size_t i = 0; i < 60; ++i) {
+    const FlowPlan plan = plan_flow(i % 3 ? Scenario::duplex : Scenario::echo, i, 200'000);
+    SockmapWorld& world = i % 2 ? first : second;
+    auto flow = world.open(i % 4 == 0);
+    ends.emplace_back(std::move(flow.client), plan.client);
+    ends.emplace_back(std::move(flow.server), plan.server);
+    flows.emplace_back(&world, flow.flow);
+  }
+  std::vector<StreamEnd*> all;
+  for (StreamEnd& end : ends) all.push_back(&end);
+  // The switch and the numbers are for any thread, while workers run.
+  bool enabled = true;
+  size_t turns = 0;
+  REQUIRE(drive(all, patient(kDeadline), [&] {
+            if (++turns % 16 == 0) first.maps().set_enabled(enabled = !enabled);
+            if (turns % 16 == 8) second.lane().set_enabled(turns % 32 == 8);
+            (void)second.lane().stats();
+            return std::all_of(all.begin(), all.end(), [](const StreamEnd* end) { return end->done(); });
+          }) == "");
+  for (const auto& [world, flow] : flows)
+    CHECK(world->wait_for_outcome(flow).reason == datapath::CloseReason::kFinished);
+  CHECK(first.maps().stats().slots_used == 0);
 }

@@ -25,9 +25,10 @@ T must(Result<T> result) {
 }  // namespace
 
 SockmapWorld::SockmapWorld(const Options& options)
-    : maps_(must(bpf::SpliceMaps::load(options.maps))),
+    : own_maps_(options.shared ? nullptr : must(bpf::SpliceMaps::load(options.maps))),
+      maps_(options.shared ? *options.shared : *own_maps_),
       loop_(must(event::Loop::create(options.backend))),
-      lane_(std::make_unique<datapath::SockmapLane>(*loop_, *maps_)),
+      lane_(std::make_unique<datapath::SockmapLane>(*loop_, maps_)),
       thread_([this] { loop_->run(); }) {}
 
 SockmapWorld::~SockmapWorld() {

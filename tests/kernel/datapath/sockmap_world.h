@@ -24,12 +24,13 @@ class SockmapWorld {
   struct Options {
     bpf::SpliceMaps::Options maps;
     event::Backend backend = event::Backend::kEpoll;
+    bpf::SpliceMaps* shared = nullptr;  // another world's, which must outlive this one; instead of `maps`
   };
   SockmapWorld() : SockmapWorld(Options{}) {}
   explicit SockmapWorld(const Options& options);
   ~SockmapWorld();  // resets what still runs
 
-  bpf::SpliceMaps& maps() { return *maps_; }
+  bpf::SpliceMaps& maps() { return maps_; }
   datapath::SockmapLane& lane() { return *lane_; }
 
   struct Ends {
@@ -57,7 +58,8 @@ class SockmapWorld {
   size_t running();
 
  private:
-  std::unique_ptr<bpf::SpliceMaps> maps_;
+  std::unique_ptr<bpf::SpliceMaps> own_maps_;
+  bpf::SpliceMaps& maps_;
   std::unique_ptr<event::Loop> loop_;
   std::unique_ptr<datapath::SockmapLane> lane_;
   std::thread thread_;
