@@ -65,6 +65,7 @@ BuiltinChain::BuiltinChain(const Plan& plan, const Running& running, Table table
   if (const SavedTable* saved = running.state.find(table_)) rules_ = saved->in_chain(chain_);
   of_.assign(rules_.size(), kForeign);
   std::vector<std::string> forms;
+  forms.reserve(rules_.size());
   for (const SavedRule* rule : rules_) forms.push_back(normal_form(rule->body, running.groups));
   // Somebody else may have a rule that reads like ours. Ours were appended later, so they are looked for from
   // the end; those inserted at the head, from the head.
@@ -135,6 +136,7 @@ void compare_own_chain(const Plan& plan, const Running& running, Table table, Ch
   const auto wanted = wanted_in(plan, running, table, chain);
   const auto have = saved->in_chain(chain_text);
   std::vector<std::string> have_forms;
+  have_forms.reserve(have.size());
   for (const SavedRule* rule : have) have_forms.push_back(normal_form(rule->body, running.groups));
 
   std::multiset<std::string> want_left, have_left(have_forms.begin(), have_forms.end());
