@@ -75,6 +75,7 @@ void cure_unknown(const Snapshot& snapshot, const Explanation& explanation, std:
       cures.push_back(fmt::format("{} has this address, but {}", short_name(*loser.object), loser.reason));
   std::vector<std::string> ports;
   OriginPtr owner;
+  if (explanation.listener != kVirtualOutbound) return;
   for (const ListenerPtr& listener : snapshot.listeners)
     for (const SocketAddress& address : listener->addresses)
       if (address.ip == to.ip && listener->direction == Direction::kOutbound && !listener->bind_to_port) {
@@ -137,12 +138,18 @@ bool taken_by_port_alone(const Decision& decision) {
 std::vector<std::string> find_cures(const Snapshot& snapshot, const Decision& decision,
                                     const Explanation& explanation) {
   std::vector<std::string> cures;
-  if (taken_by_port_alone(decision)) cure_taken_port(snapshot, decision, explanation, cures);
+  const Cluster* first = explanation.clusters.empty() ? nullptr : explanation.clusters.front().cluster.get();
+  const bool moved = !first || first->type != ClusterType::kOriginalDst;  // else it arrives where it was sent
+  if (moved && taken_by_port_alone(decision)) cure_taken_port(snapshot, decision, explanation, cures);
   if (goes_to(explanation, kPassthroughCluster) || goes_to(explanation, kBlackHoleCluster))
     cure_unknown(snapshot, explanation, cures);
   if (goes_to(explanation, kBlackHoleCluster)) cure_black_hole(decision, explanation, cures);
   for (const auto& part : explanation.clusters) cure_cluster(part, cures);
-  return cures;
+  // The parts of a weighted route may be cured alike.
+  std::vector<std::string> once;
+  for (std::string& cure : cures)
+    if (std::find(once.begin(), once.end(), cure) == once.end()) once.push_back(std::move(cure));
+  return once;
 }
 
 }  // namespace sockmesh::model

@@ -1,0 +1,118 @@
+// What holds for every mesh: the order of reading does not show, and nothing that is hidden from the pod ever
+// takes a connection of it.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "config/hostnames.h"
+#include "config/registry.h"
+#include "model/match.h"
+#include "random_mesh.h"
+
+using namespace sockmesh;
+using namespace sockmesh::config;
+
+namespace {
+
+// Whether some definition of the host is exported to the namespace.
+bool visible(const Resources& mesh, const std::string& host, const std::string& ns) {
+  const MeshConfig defaults;
+  for (const auto& service : mesh.services)
+    if (const auto def = define(service, defaults);
+        def->host == host && exported_to(def->export_to, def->ns, ns))
+      return true;
+  for (const auto& entry : mesh.service_entries)
+    for (const auto& def : define(entry, defaults))
+      if (def->host == host && exported_to(def->export_to, def->ns, ns)) return true;
+  return false;
+}
+
+bool route_visible(const Resources& mesh, const model::Origin& origin, const std::string& ns) {
+  if (origin.kind != "VirtualService") return true;
+  return std::any_of(mesh.virtual_services.begin(), mesh.virtual_services.end(), [&](const auto& route) {
+    return route->meta.name == origin.name && route->meta.ns == origin.ns &&
+           (route->export_to.empty() || exported_to(route->export_to, route->meta.ns, ns));
+  });
+}
+
+std::vector<SocketAddress> addresses_of(const Resources& mesh) {
+  std::vector<IpAddress> ips = {IpAddress::parse("10.50.0.1").value(), IpAddress::parse("10.50.1.1").value(),
+                                IpAddress::parse("192.0.2.1").value(), IpAddress::parse("8.8.8.8").value()};
+  for (uint32_t i = 0; i < 8; ++i) ips.push_back(IpAddress::v4(0x0a600000 + i));
+  for (const auto& pod : mesh.pods) ips.push_back(pod->ips.front());
+  std::vector<SocketAddress> addresses;
+  for (const IpAddress& ip : ips)
+    for (uint16_t port = 9000; port < 9003; ++port) addresses.push_back({ip, port});
+  return addresses;
+}
+
+}  // namespace
+
+TEST_CASE("equal resources in any order are one version") {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 200; ++round) {
+    Resources mesh = random_mesh(random);
+    const auto first = compile(mesh, random_client());
+    std::shuffle(mesh.services.begin(), mesh.services.end(), random);
+    std::shuffle(mesh.pods.begin(), mesh.pods.end(), random);
+    std::shuffle(mesh.endpoints.begin(), mesh.endpoints.end(), random);
+    std::shuffle(mesh.service_entries.begin(), mesh.service_entries.end(), random);
+    std::shuffle(mesh.virtual_services.begin(), mesh.virtual_services.end(), random);
+    std::shuffle(mesh.destination_rules.begin(), mesh.destination_rules.end(), random);
+    const auto second = compile(mesh, random_client());
+    REQUIRE(first->version == second->version);
+    REQUIRE(first->listeners.size() == second->listeners.size());
+    for (size_t i = 0; i < first->listeners.size(); ++i) {
+      REQUIRE(first->listeners[i]->name == second->listeners[i]->name);
+      REQUIRE(first->listeners[i]->losers.size() == second->listeners[i]->losers.size());
+    }
+  }
+}
+
+TEST_CASE("no connection is taken by what the pod cannot see") {
+  std::mt19937_64 random(2);
+  for (int round = 0; round < 300; ++round) {
+    const Resources mesh = random_mesh(random);
+    const auto snapshot = compile(mesh, random_client());
+    for (const auto& [name, cluster] : snapshot->clusters)
+      if (cluster->direction == model::Direction::kOutbound && !cluster->service_host.empty())
+        REQUIRE(visible(mesh, cluster->service_host, "n0"));
+    for (const SocketAddress& address : addresses_of(mesh)) {
+      model::ConnectionInfo connection;
+      connection.destination = address;
+      connection.hello = model::TlsHello{true, "s.com", {}};
+      const model::Decision decision = match(*snapshot, connection);
+      REQUIRE(decision.chain);
+      INFO(address.to_string() << " on " << decision.listener->name << ", " << decision.chain->name);
+      REQUIRE(route_visible(mesh, *decision.chain->origin, "n0"));
+      for (const auto& part : decision.chain->route.clusters)
+        if (const model::Cluster* cluster = snapshot->find_cluster(part.cluster);
+            cluster && !cluster->service_host.empty())
+          REQUIRE(visible(mesh, cluster->service_host, "n0"));
+    }
+  }
+}
+
+TEST_CASE("host names match as Istio's do") {
+  CHECK(hosts_match("*.com", "a.com"));
+  CHECK(hosts_match("a.com", "*.com"));
+  CHECK(hosts_match("*.b.com", "*.com"));
+  CHECK_FALSE(hosts_match("a.com", "b.com"));
+  CHECK(host_covers("*", "*.com"));
+  CHECK(host_covers("*.com", "*.a.com"));
+  CHECK_FALSE(host_covers("*.a.com", "*.com"));
+  CHECK_FALSE(host_covers("a.com", "*.com"));
+  CHECK(full_name("echo", "default", "cluster.local") == "echo.default.svc.cluster.local");
+  CHECK(full_name("echo.default", "x", "cluster.local") == "echo.default");
+  CHECK(full_name("*", "x", "cluster.local") == "*");
+}
+
+TEST_CASE("protocols by appProtocol, name and number") {
+  CHECK(service_port_protocol(80, "http-a", "TCP", "tcp") == Protocol::kTcp);
+  CHECK(service_port_protocol(80, "tcp-x", "TCP", "foo") == Protocol::kAuto);
+  CHECK(service_port_protocol(80, "TCP-x", "TCP", std::nullopt) == Protocol::kTcp);
+  CHECK(service_port_protocol(80, "grpc-web-x", "TCP", std::nullopt) == Protocol::kGrpcWeb);
+  CHECK(service_port_protocol(3306, "db", "TCP", std::nullopt) == Protocol::kTcp);
+  CHECK(service_port_protocol(6379, "", "TCP", std::nullopt) == Protocol::kAuto);
+  CHECK(service_port_protocol(80, "tcp", "UDP", std::nullopt) == Protocol::kUdp);
+  CHECK(service_port_protocol(80, "x", "TCP", "kubernetes.io/wss") == Protocol::kHttps);
+}
