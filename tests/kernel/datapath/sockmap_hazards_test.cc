@@ -55,8 +55,8 @@ void run_until_blocked(Conversation& flow) {
 
 TEST_CASE("a reader that stalls after a fast start costs a bounded number of bytes") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::upload, 1, 200 * kMiB);
-  plan.server.stall_after = 64 * kMiB;  // fast enough for long enough that buffers have grown
+  FlowPlan plan = plan_flow(Scenario::upload, 1, 80 * kMiB);
+  plan.server.stall_after = 32 * kMiB;  // fast enough for long enough that buffers have grown
   Conversation flow(world.open(), plan);
   REQUIRE(flow.run_until([&] { return flow.server.holding(); }) == "");
   run_until_blocked(flow);
@@ -71,7 +71,7 @@ TEST_CASE("a reader that stalls after a fast start costs a bounded number of byt
   CHECK(held < 8 * kMiB);
   flow.server.resume();
   REQUIRE(flow.run() == "");
-  CHECK(world.wait_for_outcome(flow.flow).progress.received == 200 * kMiB);
+  CHECK(world.wait_for_outcome(flow.flow).progress.received == 80 * kMiB);
 }
 
 TEST_CASE("FIN right behind megabytes to a slow reader does not cut the tail off") {

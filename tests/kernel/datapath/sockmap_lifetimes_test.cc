@@ -144,7 +144,7 @@ TEST_CASE("switching lane 1 off and on in mid-flow keeps every byte") {
 
 TEST_CASE("a bulk echo goes on while lane 1 is switched off and on under it") {
   SockmapWorld world;
-  const FlowPlan plan = plan_flow(Scenario::echo, 7, 96 << 20);
+  const FlowPlan plan = plan_flow(Scenario::echo, 7, 32 << 20);
   auto flow = world.open();
   StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
   StreamEnd* const both[] = {&client, &server};
@@ -157,7 +157,7 @@ TEST_CASE("a bulk echo goes on while lane 1 is switched off and on under it") {
             }
             return client.done() && server.done();
           }) == "");
-  CHECK(world.wait_for_outcome(flow.flow).progress.received == 96 << 20);
+  CHECK(world.wait_for_outcome(flow.flow).progress.received == 32 << 20);
 }
 
 TEST_CASE("without a ring of its own a worker sees what was PASSed all the same") {
@@ -184,7 +184,7 @@ TEST_CASE("in mode auto a talking flow is spliced and a bulk transfer alone is n
     return world.progress(talk.flow).lane == Lane::kSkSkb;
   }));
   CHECK(world.progress(talk.flow).lane_reason == "spliced: an established flow");
-  const FlowPlan plan = plan_flow(Scenario::upload, 9, 512 << 20);
+  const FlowPlan plan = plan_flow(Scenario::upload, 9, 128 << 20);
   auto bulk = world.open(false, SpliceWish::kMeasured);
   StreamEnd client(std::move(bulk.client), plan.client), server(std::move(bulk.server), plan.server);
   StreamEnd* const both[] = {&client, &server};
@@ -192,5 +192,5 @@ TEST_CASE("in mode auto a talking flow is spliced and a bulk transfer alone is n
   const auto outcome = world.wait_for_outcome(bulk.flow);
   // On a busy machine it may look slow enough at first; it is taken back once it is seen to be bulk.
   CHECK(outcome.progress.spliced_received * 4 < outcome.progress.received);
-  CHECK(outcome.progress.received == 512 << 20);
+  CHECK(outcome.progress.received == 128 << 20);
 }

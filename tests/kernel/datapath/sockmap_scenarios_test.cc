@@ -11,8 +11,8 @@ using namespace sockmesh::test;
 
 namespace {
 
-constexpr size_t kFlows = 12;
-constexpr uint64_t kBytes = 700'000;
+constexpr size_t kFlows = 6;
+constexpr uint64_t kBytes = 400'000;
 constexpr auto kDeadline = std::chrono::seconds(20);
 
 bool resets(Scenario scenario) {

@@ -87,9 +87,9 @@ void run_load(const Load& load, uint32_t seed) {
 
 TEST_CASE("random flows, taken in at random moments") {
   const uint32_t limit = GENERATE(1u, 4u, 64u, 1'000'000u);
-  const uint32_t seed = GENERATE(1u, 2u, 3u);
+  const uint32_t seed = GENERATE(1u, 2u);
   INFO("limit " << limit << ", seed " << seed);
-  run_load({.flows = 100, .most_bytes = 3'000'000, .limit_skbs = limit}, seed + limit);
+  run_load({.flows = 60, .most_bytes = 1'500'000, .limit_skbs = limit}, seed + limit);
 }
 
 // Loss makes retransmissions that overlap, segments out of order, and acknowledgements at odd moments. Two of
