@@ -2,6 +2,8 @@
 // findings go. One thread.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -59,7 +61,9 @@ std::string slashed(const Meta& meta);         // "default/echo"
 std::string dotted(const Meta& meta);          // "echo.default"
 std::string label_text(const Labels& labels);  // "app=echo,version=v1"
 template <typename T>
-std::string go_list(const std::vector<T>& items);  // "[80 9090]"
+std::string go_list(const std::vector<T>& items) {  // "[80 9090]"
+  return fmt::format("[{}]", fmt::join(items, " "));
+}
 
 const Meta& meta_of(const ServiceDef& def);
 std::string name_of(const ServiceDef& def);  // "Service default/echo"
@@ -82,10 +86,3 @@ void analyze_shadowing(Analysis& analysis);
 void analyze_endpoints(Analysis& analysis);
 
 }  // namespace sockmesh::config
-
-#include <fmt/format.h>
-
-template <typename T>
-std::string sockmesh::config::go_list(const std::vector<T>& items) {
-  return fmt::format("[{}]", fmt::join(items, " "));
-}

@@ -95,8 +95,10 @@ void keep_last_good(Resources& fresh, const Resources& last, bool all_readable,
     kept.insert(mesh);
   }
   for (ReadProblem& problem : problems) {
-    // A problem without an object and without a field is that of a whole document.
-    const bool document = problem.object.empty() && problem.field.empty() && !all_readable;
+    // Without a name (yet): a problem of a whole document.
+    const bool nameless =
+        problem.object.empty() || problem.object.ends_with('/') || problem.object.ends_with(' ');
+    const bool document = nameless && !all_readable;
     if ((problem.object_dropped && kept.contains(problem.object)) || (document && !kept.empty())) {
       problem.text += "; until then the last good one stays in force";
     }

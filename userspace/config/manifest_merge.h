@@ -14,8 +14,8 @@ namespace sockmesh::config {
 Resources combine(const std::vector<const Resources*>& parts, std::vector<ReadProblem>& problems);
 
 // Adds to `fresh` what its text could not say: an object that was left out keeps its version of `last`; where
-// a document was unreadable (`all_readable` false), so does every object that `fresh` does not have. The
-// problems of `fresh` then say so.
+// a document did not say what it was (`all_readable` false), so does every object that `fresh` does not have.
+// The problems of `fresh` then say so.
 void keep_last_good(Resources& fresh, const Resources& last, bool all_readable,
                     std::vector<ReadProblem>& problems);
 

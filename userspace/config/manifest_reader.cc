@@ -61,18 +61,17 @@ class Reader {
       : file_(std::make_shared<const std::string>(file)), resources_(resources), context_(file, problems) {}
 
   bool read(std::string_view text) {
-    bool good = true;
     yaml::read_documents(text, 1, [&](const yaml::Document& document) {
       context_.begin_object("");
       for (const yaml::Problem& remark : document.remarks) context_.report(remark.line, "", remark.text);
       if (document.broken) {
         context_.report(document.broken->line, "", document.broken->text);
-        good = false;
+        all_known_ = false;
       } else if (!document.root->is_null()) {
         object(*document.root, {});
       }
     });
-    return good;
+    return all_known_;
   }
 
  private:
@@ -86,7 +85,12 @@ class Reader {
     Type type = defaults;
     const Need need = defaults.kind.empty() ? kRequired : kOptional;
     const bool versioned = fields.read("apiVersion", type.api_version, kText, need);
-    if (!fields.read("kind", type.kind, kText, need) || !versioned) return;
+    const bool kind_known = fields.read("kind", type.kind, kText, need);
+    if (!versioned || !kind_known) {
+      // Without either it is no object at all, a file of some other tool.
+      if (fields.has("kind") || fields.has("apiVersion")) all_known_ = false;
+      return;
+    }
     if (type.kind.ends_with("List") && fields.has("items")) return list(*node.find("items"), type);
     for (const Kind& kind : kKinds) {
       if (kind.name == type.kind && kind.group == type.group()) return known_object(fields, kind, type);
@@ -102,6 +106,7 @@ class Reader {
 
   void known_object(const Fields& fields, const Kind& kind, const Type& type) {
     if (std::find(kind.versions.begin(), kind.versions.end(), type.version()) == kind.versions.end()) {
+      all_known_ = false;
       return fields.report("apiVersion", fmt::format("{}: expected one of the versions {} of {}",
                                                      quoted(type.api_version), fmt::join(kind.versions, ", "),
                                                      kind.group.empty() ? "the core group" : kind.group));
@@ -110,12 +115,17 @@ class Reader {
     meta.kind = kind.name;
     meta.file = file_;
     meta.line = fields.line();
-    if (read_meta(fields, kind.namespaced, meta)) kind.read(fields, std::move(meta), resources_);
+    if (!read_meta(fields, kind.namespaced, meta)) {
+      all_known_ = false;
+      return;
+    }
+    kind.read(fields, std::move(meta), resources_);
   }
 
   std::shared_ptr<const std::string> file_;
   Resources& resources_;
   ReadContext context_;
+  bool all_known_ = true;  // which object each document is
 };
 
 }  // namespace

@@ -26,8 +26,9 @@ struct ReadProblem {
   bool operator==(const ReadProblem&) const = default;
 };
 
-// Appends to `resources` and `problems` (by line). Returns false when some document is not YAML (a problem
-// says where): which objects it held is not known; the other documents are read.
+// Appends to `resources` and `problems` (by line). Returns false when some document is not YAML or does not
+// say which object it is (a problem says where): what it held is not known then; the other documents are
+// read.
 bool read_manifest(std::string_view text, const std::string& file, Resources& resources,
                    std::vector<ReadProblem>& problems);
 

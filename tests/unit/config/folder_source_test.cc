@@ -241,6 +241,19 @@ TEST_CASE("one document broken: the others are new, its object stays") {
   }
 }
 
+TEST_CASE("a document that does not say any more which object it is: all of its file stay") {
+  Folder folder;
+  folder.write("a.yaml", service("x", "10.96.0.1") + service("y", "10.96.0.2"));
+  Opened opened(folder);
+  std::string text = service("x", "10.96.0.9") + service("y", "10.96.0.2");
+  text.replace(text.rfind("name: y"), 7, "nam: y");
+  folder.write("a.yaml", text);
+  const auto loaded = await(*opened.source, [](const auto& now) { return !now.problems.empty(); });
+  CHECK(names(loaded) == "x y");
+  CHECK_THAT(problems(loaded),
+             Catch::Contains("metadata.name: missing: expected a value; until then the last good one"));
+}
+
 TEST_CASE("an object that has to be left out keeps its last good version; one that was removed goes") {
   Folder folder;
   folder.write("a.yaml", service("x", "10.96.0.1") + service("y", "10.96.0.2"));
