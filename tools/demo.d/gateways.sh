@@ -19,7 +19,7 @@ weights_part() {
   pod_add outside 192.168.99.1
   app_start tcp-echo-v1 9000 "$bin/sm-echo" 9000 one
   app_start tcp-echo-v2 9000 "$bin/sm-echo" 9000 two
-  agent_start ingressgateway istio-system 192.168.99.100 gateway
+  agent_start ingressgateway istio-system 192.168.99.100 --role gateway
   show "sockmeshctl listeners   # of the gateway" ctl ingressgateway listeners
   show "sockmeshctl explain 192.168.99.100:31400" ctl ingressgateway explain 192.168.99.100:31400
   mark ingressgateway
@@ -75,7 +75,7 @@ two_gateways_part() {
   for pod in "$v1" "$v2"; do
     app_start "$pod" 3333 "$bin/sm-echo" 3333 "" "Welcome, you are connected. Running on Pod $pod."
   done
-  agent_start istio-ingressgateway istio-system 172.16.1.7 gateway
+  agent_start istio-ingressgateway istio-system 172.16.1.7 --role gateway
   show "sockmeshctl listeners   # of the gateway" ctl istio-ingressgateway listeners
   gateway_leads_to 31400 v1 "$v1" "hello, app1"
   gateway_leads_to 31401 v2 "$v2" "hello, app2"

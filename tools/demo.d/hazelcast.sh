@@ -76,7 +76,7 @@ service_address() {
   call 10.0.23.154
   claim "the connection to the service's address took the service's cluster" \
     is_logged "$client" cluster "outbound|5701||manager.manager.svc.cluster.local"
-  claim "both bytes counts are the application's: 6 there (hello and a newline), ${#answer} + 1 back" \
+  claim "both byte counts are the application's: 6 there (hello and a newline), ${#answer} + 1 back" \
     same_counts "$client" 6 $((${#answer} + 1))
   show_explain 10.0.23.154:5701
   local seen
@@ -135,17 +135,20 @@ own_address() {
 	BlackHoleCluster. The standard rules let a pod talk to itself over `lo` without capture; to see the chain at work
 	this pod captures loopback traffic too (a loopback range among the included ones lifts that rule).
 	TEXT
-  show "sockmesh-init --cleanup-only … && sockmesh-init -i 10.0.0.0/8,127.0.0.8/29 …" capture_loopback
+  show "sockmesh-init --cleanup-only … && sockmesh-init -i 10.0.0.0/8,127.0.0.8/29 …" \
+    capture '*' 10.0.0.0/8,127.0.0.8/29
   call 10.12.0.12
   claim "the application that listens there did not answer" test "$answer" != "$client says hello"
   claim "the connection was sent to BlackHoleCluster" is_logged "$client" cluster BlackHoleCluster
   claim "no healthy upstream (UH)" is_logged "$client" flags UH
   show_explain 10.12.0.12:5701
+  show "sockmesh-init --cleanup-only … && sockmesh-init -i '*' …" capture 10.0.0.0/8,127.0.0.8/29 '*'
 }
-capture_loopback() {
+# Takes the rules for one list of outbound ranges back and writes those for another.
+capture() { # RANGES-BEFORE RANGES
   local common=(-p 15001 -z 15006 -u 1337 -m REDIRECT -x '' -b '*' -d '15090,15021,15020')
-  pod_run "$client" "$bin/sockmesh-init" "${common[@]}" -i '*' --cleanup-only &&
-    pod_run "$client" "$bin/sockmesh-init" "${common[@]}" -i 10.0.0.0/8,127.0.0.8/29
+  pod_run "$client" "$bin/sockmesh-init" "${common[@]}" -i "$1" --cleanup-only &&
+    pod_run "$client" "$bin/sockmesh-init" "${common[@]}" -i "$2"
 }
 
 today() {
@@ -173,8 +176,9 @@ cure() {
   apply "$hazelcast/mesh-1.5.yaml" mesh.yaml
   wait_for "the wildcard listener" listeners_are "$client" "0.0.0.0_5701 10.0.18.143_5701 10.0.23.154_5701"
   claim "with 1.5 the port is taken again" explains 10.12.2.8:5701 '.cluster == "outbound|5701||app-ext.app.svc.cluster.local"'
+  apply "$hazelcast/app-ext-private.yaml" app-ext.yaml
   show "kubectl annotate service -n app app-ext networking.istio.io/exportTo=." \
-    apply "$hazelcast/app-ext-private.yaml" app-ext.yaml
+    diff "$hazelcast/app-ext.yaml" "$hazelcast/app-ext-private.yaml" || true
   wait_for "the wildcard listener to go" listeners_are "$client" "10.0.18.143_5701 10.0.23.154_5701"
   show_listeners
   call 10.12.2.8 "$other"

@@ -46,17 +46,23 @@ listens() { # POD PORT
 }
 
 # The interception rules and the agent of a pod, as injection would give it.
-sidecar_start() { # POD NAMESPACE IP[,IP6]
+sidecar_start() { # POD NAMESPACE IP [AGENT-OPTION...]
   pod_run "$1" "$bin/sockmesh-init" -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -x '' -b '*' -d 15090,15021,15020 \
     >>"$work/$1.init" 2>&1 || { cat "$work/$1.init" && return 1; }
-  agent_start "$1" "$2" "$3" sidecar
+  agent_start "$1" "$2" "$3" --role sidecar "${@:4}"
 }
 
-agent_start() { # POD NAMESPACE IPS ROLE
-  inside_pod "$1" "$bin/sockmesh-agent" --role "$4" --config "$mesh" --run-dir "$work/$1.run" --data-path auto
+declare -A agents  # process ids, by pod
+agent_start() { # POD NAMESPACE IP AGENT-OPTION...
+  inside_pod "$1" "$bin/sockmesh-agent" --config "$mesh" --run-dir "$work/$1.run" --drain-duration 0s "${@:4}"
   POD_NAME=$1 POD_NAMESPACE=$2 INSTANCE_IP=$3 "${inside[@]}" </dev/null >>"$work/$1.log" 2>>"$work/$1.err" &
+  agents[$1]=$!
   wait_for "the agent of $1 is ready" pod_run "$1" curl -sf http://127.0.0.1:15021/healthz/ready ||
     { cat "$work/$1.err" && return 1; }
+}
+agent_stop() { # POD
+  kill "${agents[$1]}"
+  wait "${agents[$1]}"
 }
 
 ctl() { # POD ARGUMENT...
@@ -68,6 +74,7 @@ ask() { # POD ADDRESS PORT TEXT
   # shellcheck disable=SC2016
   in_pod "$1" timeout 10 bash -c '
     exec 3<>"/dev/tcp/$0/$1" || exit 1
+    exec 2>/dev/null
     echo "$2" >&3
     IFS= read -r answer <&3 || { echo "(closed without an answer)"; exit 1; }
     echo "$answer"' "$2" "$3" "$4" 2>&1

@@ -13,7 +13,7 @@ void check_nothing_kept(TwoSidecars& two, size_t client_before, size_t store_bef
   EVENTUALLY(two.store.descriptors() <= store_before);
 }
 
-TEST_CASE("10,000 short connections through two sidecars, workers") {
+TEST_CASE("10,000 short connections through two sidecars and all workers") {
   TwoSidecars two;
   two.check({.flows = 10});  // what is made on first use is there now
   const size_t client_before = two.client.descriptors(), store_before = two.store.descriptors();
@@ -21,7 +21,7 @@ TEST_CASE("10,000 short connections through two sidecars, workers") {
   check_nothing_kept(two, client_before, store_before);
 }
 
-TEST_CASE("1,000 concurrent streams through two sidecars, workers") {
+TEST_CASE("1,000 concurrent streams through two sidecars and all workers") {
   TwoSidecars two;
   two.check({.flows = 10});
   const size_t client_before = two.client.descriptors(), store_before = two.store.descriptors();

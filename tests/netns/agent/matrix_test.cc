@@ -23,9 +23,9 @@ void run_matrix(const std::string& data_path, const std::string& lane) {
   CHECK(two.lane_flows(lane) > 0);
 }
 
-TEST_CASE("every stream through two sidecars, epoll, workers") { run_matrix("epoll", "epoll"); }
-TEST_CASE("every stream through two sidecars, io_uring, workers") { run_matrix("io_uring", "io_uring"); }
-TEST_CASE("every stream through two sidecars, sockmap, workers") { run_matrix("sockmap", "sk_skb"); }
+TEST_CASE("every stream through two sidecars by epoll workers") { run_matrix("epoll", "epoll"); }
+TEST_CASE("every stream through two sidecars by io_uring workers") { run_matrix("io_uring", "io_uring"); }
+TEST_CASE("every stream through two sidecars by sockmap workers") { run_matrix("sockmap", "sk_skb"); }
 
 }  // namespace
 }  // namespace sockmesh::test

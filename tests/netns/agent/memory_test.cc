@@ -96,9 +96,9 @@ void stall(const std::string& data_path) {
   CHECK(tally_of(server)["received"] == run.bytes);
 }
 
-TEST_CASE("a reader that stalls costs a bounded number of bytes, epoll") { stall("epoll"); }
-TEST_CASE("a reader that stalls costs a bounded number of bytes, io_uring") { stall("io_uring"); }
-TEST_CASE("a reader that stalls costs a bounded number of bytes, sockmap") { stall("sockmap"); }
+TEST_CASE("a reader that stalls costs a bounded number of bytes with epoll") { stall("epoll"); }
+TEST_CASE("a reader that stalls costs a bounded number of bytes with io_uring") { stall("io_uring"); }
+TEST_CASE("a reader that stalls costs a bounded number of bytes with sockmap") { stall("sockmap"); }
 
 }  // namespace
 }  // namespace sockmesh::test

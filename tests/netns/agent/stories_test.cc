@@ -21,10 +21,9 @@ AccessLine line_of(Agent& agent, Connect connect) {
 }
 
 bool has_listener(Agent& agent, const std::string& name) {
-  for (const nlohmann::json& listener : agent.ctl("listeners")["listeners"]) {
-    if (listener["name"] == name) return true;
-  }
-  return false;
+  const nlohmann::json listeners = agent.ctl("listeners")["listeners"];
+  return std::any_of(listeners.begin(), listeners.end(),
+                     [&](const nlohmann::json& listener) { return listener["name"] == name; });
 }
 
 TEST_CASE("an ExternalName of another namespace takes a port over, with the semantics of 1.5 only") {

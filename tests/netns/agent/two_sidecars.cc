@@ -162,7 +162,8 @@ void TwoSidecars::check(const StreamRun& run) {
 int64_t TwoSidecars::lane_flows(const std::string& lane) {
   int64_t flows = -1;
   for (Agent* agent : {&client, &store}) {
-    for (const nlohmann::json& status : agent->ctl("status")["lanes"]) {
+    const nlohmann::json lanes = agent->ctl("status")["lanes"];
+    for (const nlohmann::json& status : lanes) {
       if (status["lane"] != lane || !status["enabled"].get<bool>()) continue;
       flows = std::max<int64_t>(flows, 0) + status["flowsTotal"].get<int64_t>();
     }
