@@ -150,13 +150,17 @@ void check_http(Analysis& analysis, const VirtualService& service) {
                          (to.destination.subset.empty() ? "" : "+" + to.destination.subset));
       }
     }
-    if (elsewhere.empty()) continue;
-    analysis.info(
-        "SM0006", service.meta, route.line,
-        fmt::format(
-            "HTTP routes are not applied at layer 4: connections go to the owner of the address, not to "
-            "{}. A `tcp` route of the same service is applied.",
-            fmt::join(elsewhere, ", ")));
+    if (!gateways_include_mesh(service)) {
+      analysis.info(
+          "SM0006", service.meta, route.line,
+          "HTTP routes are not applied at layer 4: through a gateway only `tcp` and `tls` routes lead on.");
+    } else if (!elsewhere.empty()) {
+      analysis.info(
+          "SM0006", service.meta, route.line,
+          fmt::format("HTTP routes are not applied at layer 4: connections go to the owner of the address, "
+                      "not to {}. A `tcp` route of the same service is applied.",
+                      fmt::join(elsewhere, ", ")));
+    }
   }
 }
 

@@ -229,6 +229,12 @@ class Builder {
     std::unordered_set<std::string_view> seen;
     std::vector<Member> merged;
     for (const Member& member : mapping.members) {
+      if (member.key.starts_with("\xc2\xa0")) {  // copied from a web page: looks indented, is not
+        document_.remarks.push_back(
+            {member.line,
+             fmt::format("'{}': a no-break space (U+00A0) in front: expected blanks as indentation",
+                         member.key)});
+      }
       if (member.key == "<<" && (member.value->is_mapping() || member.value->is_sequence())) {
         merged.push_back(member);
       } else if (!seen.insert(member.key).second) {

@@ -126,6 +126,12 @@ TEST_CASE("a billion laughs are refused before they are told") {
              Catch::Matches("BROKEN [0-9]+: '\\*l[0-9]': aliases stand for more than 100000 values"));
 }
 
+TEST_CASE("indentation copied from a web page is told") {
+  CHECK_THAT(read("a:\n\xc2\xa0\xc2\xa0"
+                  "b: c\n"),
+             Catch::Contains("REMARK 2: ") && Catch::Contains("no-break space (U+00A0)"));
+}
+
 TEST_CASE("nesting is bounded") {
   const auto nested = [](int depth) {
     return "a: " + std::string(static_cast<size_t>(depth), '[') +
