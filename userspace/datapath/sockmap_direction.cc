@@ -110,14 +110,29 @@ SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
 }
 
 SockmapDirection::Step SockmapDirection::write(std::span<const char> bytes) {
+  const Step step = send_from(bytes);
+  if (step == Step::kOutput) pending_.assign(bytes.begin(), bytes.end());
+  return step;
+}
+
+SockmapDirection::Step SockmapDirection::write_pending() {
+  if (!backlog_drained()) return Step::kSoon;
+  auto rest = std::span<const char>(pending_).subspan(pending_done_);
+  const Step step = send_from(rest);
+  pending_done_ = pending_.size() - rest.size();
+  if (step == Step::kMore) {
+    pending_ = {};  // the memory too: most flows never need it again
+    pending_done_ = 0;
+  }
+  return step;
+}
+
+// Sends from the front of `bytes`, which is shortened by what was taken.
+SockmapDirection::Step SockmapDirection::send_from(std::span<const char>& bytes) {
   while (!bytes.empty()) {
     const auto n = send(target_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
-      pending_.assign(bytes.begin(), bytes.end());
-      pending_done_ = 0;
-      return Step::kOutput;
-    }
+    if (n < 0 && errno == EAGAIN) return Step::kOutput;
     if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
     bytes = bytes.subspan(static_cast<size_t>(n));
     written_ += static_cast<size_t>(n);
@@ -127,29 +142,11 @@ SockmapDirection::Step SockmapDirection::write(std::span<const char> bytes) {
   return Step::kMore;
 }
 
-SockmapDirection::Step SockmapDirection::write_pending() {
-  if (!backlog_drained()) return Step::kSoon;
-  while (pending_done_ < pending_.size()) {
-    const auto n = send(target_, pending_.data() + pending_done_, pending_.size() - pending_done_,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return Step::kOutput;
-    if (n < 0) return lost(Step::kTargetLost, os_error("sending"));
-    pending_done_ += static_cast<size_t>(n);
-    written_ += static_cast<size_t>(n);
-  }
-  pending_ = {};  // the memory too: most flows never need it again
-  pending_done_ = 0;
-  pair_.publish(from_, std::exchange(written_, 0));
-  return Step::kMore;
-}
-
 SockmapDirection::Step SockmapDirection::finish() {
   // FIN overtakes the backlog: shut down too early, the peer would see a clean end with bytes missing.
   if (!backlog_drained()) return Step::kSoon;
-  // ENOTCONN: the target's peer has reset it, which its own event reports.
-  if (shutdown(target_, SHUT_WR) != 0 && errno != ENOTCONN)
-    return lost(Step::kTargetLost, os_error("shutting down"));
+  // ENOTCONN: the target's peer has reset it in this very moment.
+  if (shutdown(target_, SHUT_WR) != 0) return lost(Step::kTargetLost, os_error("shutting down"));
   ended_ = true;
   return Step::kEnded;
 }

@@ -60,6 +60,7 @@ class SockmapDirection {
   Step read(std::span<char> scratch);
   Step write(std::span<const char> bytes);  // the rest goes to pending_
   Step write_pending();
+  Step send_from(std::span<const char>& bytes);
   Step finish();
   Step wait(Step step, std::span<char> scratch);
   bool backlog_drained() { return backlog() == 0; }
