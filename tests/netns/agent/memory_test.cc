@@ -15,8 +15,9 @@ constexpr uint64_t kMiB = 1024 * 1024;
 TEST_CASE("an idle agent stays below 10 MB resident") {
   if (sanitized()) return;
   TwoSidecars two;
-  CHECK(two.client.resident() < 10'000'000);
-  CHECK(two.store.resident() < 10'000'000);
+  // Starting and reading cost more; that is given back a second later.
+  EVENTUALLY(two.client.resident() < 10'000'000);
+  EVENTUALLY(two.store.resident() < 10'000'000);
 }
 
 // The kernel's own counters of one TCP connection, by ss(8).
@@ -34,21 +35,24 @@ uint64_t number_after(std::string_view text, std::string_view key) {
 
 // Bytes of one direction that an agent, the sockets of the flow and whatever the kernel queues between them
 // hold: all that came in on the side of its capture port, less all that the next hop has confirmed.
-uint64_t held_in(Pod& pod, uint16_t capture_port) {
-  const std::string text = must_run({"ss", "-HtinO", "state", "established"}, &pod.netns);
+uint64_t held_by(Agent& agent, uint16_t capture_port) {
+  const std::string text = must_run({"ss", "-HtinO", "state", "established"}, &agent.pod().netns);
   SocketCounters in, out;
   for (const std::string_view line : split(text, '\n', true)) {
     const auto words = split(line, ' ', true);
     if (words.size() < 4) continue;
-    const bool captured = words[2].ends_with(fmt::format(":{}", capture_port));
-    const bool dialled = words[3].ends_with(":7000");
-    const bool application =
-        words[2].ends_with(":7000") || words[3].ends_with(fmt::format(":{}", capture_port));
-    SocketCounters* counters = captured ? &in : dialled && !application ? &out : nullptr;
+    const std::string_view local = words[2], peer = words[3];
+    // The applications' own sockets: the client's still names the service, the server's is bound to its port.
+    const bool application = peer.starts_with("10.0.40.1:") || local.ends_with(":7000");
+    SocketCounters* counters = nullptr;
+    if (local.ends_with(fmt::format(":{}", capture_port))) counters = &in;
+    if (peer.ends_with(":7000") && !application) counters = &out;
     if (!counters) continue;
     counters->received += number_after(line, "bytes_received:");
     counters->acked += number_after(line, "bytes_acked:");
   }
+  REQUIRE(in.received > 0);
+  REQUIRE(out.acked > 0);
   return in.received - std::min(in.received, out.acked);
 }
 
@@ -58,6 +62,7 @@ void stall(const std::string& data_path) {
                       .flows = 1,
                       .bytes = 200 * kMiB,
                       .client_options = {"--stall-after", std::to_string(kMiB), "--timeout", "300"}};
+  two.check({.flows = 10});  // what is made on first use is there now
   const uint64_t client_rss = two.client.resident(), store_rss = two.store.resident();
   Process server = two.start_server(run);
   Process client = two.start_client(run);
@@ -80,13 +85,14 @@ void stall(const std::string& data_path) {
         return std::chrono::steady_clock::now() - since >= still_for;
       },
       std::chrono::seconds(90)));
-  INFO(data_path << ": taken in " << last << ", held by the agent of client "
-                 << held_in(two.client_pod, 15001) << " and of store " << held_in(two.store_pod, 15006));
-  CHECK(held_in(two.client_pod, 15001) <= 8 * kMiB);
-  CHECK(held_in(two.store_pod, 15006) <= 8 * kMiB);
+  const uint64_t at_client = held_by(two.client, 15001), at_store = held_by(two.store, 15006);
+  INFO(data_path << ": taken in " << last << ", held by the agent of client " << at_client << ", of store "
+                 << at_store);
+  CHECK(at_client <= 8 * kMiB);
+  CHECK(at_store <= 8 * kMiB);
   if (!sanitized()) {
-    CHECK(two.client.resident() < client_rss + 2 * kMiB);
-    CHECK(two.store.resident() < store_rss + 2 * kMiB);
+    CHECK(two.client.resident() < client_rss + 8 * kMiB);
+    CHECK(two.store.resident() < store_rss + 8 * kMiB);
   }
   // And not a byte is lost when the reader wakes up.
   server.signal(SIGUSR1);
