@@ -40,13 +40,15 @@ SockmapDirection::Step SockmapDirection::unusable() {
 
 uint64_t SockmapDirection::backlog() {
   const uint64_t redirected = pair_.counters(from_).redirected;
-  if (redirected == drained_at_) return 0;  // seen before; what was written since went straight in
-  const auto placed = pair_.placed(from_);
   const uint64_t wanted = redirected + copied();
-  if (!placed) return redirected - drained_at_;
-  if (*placed < wanted) return wanted - *placed;
-  drained_at_ = redirected;
-  return 0;
+  if (redirected == drained_at_) {  // seen before; what was written since went straight in
+    placed_ = wanted;
+    return 0;
+  }
+  // Each reading is a lower bound, so the highest is the best.
+  if (const auto placed = pair_.placed(from_)) placed_ = std::max(placed_, std::min(*placed, wanted));
+  if (placed_ == wanted) drained_at_ = redirected;
+  return wanted - placed_;
 }
 
 SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {

@@ -74,6 +74,7 @@ class SockmapDirection {
   std::vector<char> pending_;  // read and not yet written; one scratch buffer, but see wait()
   size_t pending_done_ = 0;    // of pending_, what is written
   uint64_t written_ = 0;       // written and not yet published
+  uint64_t placed_ = 0;        // bytes known to have reached the target's send queue
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
   bool look_for_end_ = false;
   bool end_seen_ = false;

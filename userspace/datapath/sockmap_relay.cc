@@ -92,7 +92,7 @@ SockmapRelay::SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, Spl
       wish_(wish),
       options_(options),
       done_(std::move(done)),
-      started_(lane.loop().now()),
+      started_(monotonic_now()),
       last_look_(started_),
       last_change_(started_),
       bulk_(lane.maps().gauges().bulk_flows),
@@ -113,8 +113,7 @@ void SockmapRelay::start(Pair sockets) {
 }
 
 Duration SockmapRelay::left() const {
-  return std::max<Duration>(started_ + options_.max_duration - lane_.loop().now(),
-                            std::chrono::milliseconds(1));
+  return std::max<Duration>(started_ + options_.max_duration - monotonic_now(), std::chrono::milliseconds(1));
 }
 
 void SockmapRelay::copy(Pair sockets, std::string reason) {
@@ -216,7 +215,8 @@ bool SockmapRelay::held_up(const Progress& moved) const {
 
 void SockmapRelay::on_look() {
   const Progress moved = progress();
-  const MonotonicTime now = lane_.loop().now();
+  // Not the turn's time: bytes that moved since would seem to have moved before it.
+  const MonotonicTime now = monotonic_now();
   if (flow_ && flow_->stuck()) {
     lane_.count_stuck_backlog();
     return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck for 2 s");
