@@ -30,8 +30,8 @@ splice_part() {
   bulk_transfer 500000000
   [[ $spliced == true ]] || return 0
   say <<-'TEXT'
-	How a flow is moved is decided from what it does: a single bulk transfer is faster in user space, and `auto` leaves
-	it there; the last column above says so. The same with agents that are told to splice everything:
+	By default an agent decides from what a flow does: spliced as redis's, or left in user space, where a lone bulk
+	transfer is faster. The last column above says what it decided and why. Now agents that splice everything:
 	TEXT
   local pod
   for pod in client-0 store-0; do agent_stop "$pod"; done

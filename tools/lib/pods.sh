@@ -25,8 +25,9 @@ pods_remove() { # NAME-PID
     # Twice at most: what was just forking may have been missed.
     for _ in 1 2; do
       pids=$(ip netns pids "$name" 2>/dev/null) || true
+      # Some of them may be gone by now.
       # shellcheck disable=SC2086
-      [[ -n $pids ]] && kill -KILL $pids 2>/dev/null
+      [[ -z $pids ]] || kill -KILL $pids 2>/dev/null || true
     done
     ip netns delete "$name" 2>/dev/null || true
   done
