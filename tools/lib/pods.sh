@@ -4,7 +4,7 @@
 #   pod_add POD IPV4 [IPV6]    a pod of the node
 #   pod_run POD COMMAND...     runs a command in the pod, in the foreground; Ctrl-C ends it at once
 #   pod_start POD LOG COMMAND  starts one in the background, output to $work/LOG; its process id is in $!
-#   wait_for TEXT COMMAND...   asks until the command succeeds; fails after 10 s and says what it waited for
+#   wait_for TEXT COMMAND...   asks until the command succeeds; fails after 30 s and says what it waited for
 #
 # Namespaces are called NAME-<process id>-<pod>. Three things see to it that nothing stays behind: a trap, a guard
 # process that cleans up after a script that was killed (it runs in a session of its own), and the next
@@ -117,8 +117,8 @@ wait_for() { # TEXT COMMAND...
   local what=$1 tries=0
   shift
   until "$@" >/dev/null 2>&1; do
-    if ((++tries > 200)); then
-      echo "waited 10 s in vain: $what" >&2
+    if ((++tries > 600)); then
+      echo "waited 30 s in vain: $what" >&2
       return 1
     fi
     sleep 0.05
