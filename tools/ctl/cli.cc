@@ -1,6 +1,7 @@
 #include "ctl/cli.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "ctl/command.h"
 
@@ -39,6 +40,9 @@ int run(std::vector<std::string> arguments, World& world) {
   } catch (const CLI::ParseError& problem) {
     world.err << "sockmeshctl: " << problem.what() << "\nRun with --help for what is expected.\n";
     return kUsage;
+  } catch (const nlohmann::json::exception& problem) {  // a dump from elsewhere, an agent of another version
+    world.err << "sockmeshctl: what was read does not have the documented shape: " << problem.what() << "\n";
+    return kFailed;
   }
   if (!context.error.empty()) world.err << "sockmeshctl: " << context.error << "\n";
   return context.status;

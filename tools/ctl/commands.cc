@@ -12,11 +12,12 @@ const std::vector<Command>& commands() {
       {"status", "version, configuration, lanes with their self-test, workers, findings", declare_status},
       {"lanes", "the lanes of the data path; `lanes splice on|off` switches", declare_lanes},
       {"log", "log levels of the running agent, shown or set", declare_log},
-      {"drain", "let the agent finish: no new connections, open ones go on", declare_drain},
+      {"drain", "let the agent finish: not ready any more, open connections go on", declare_drain},
       {"proxy-config",
        "listeners, clusters, endpoints, routes as istioctl prints them",
        declare_proxy_config,
        {"pc"}},
+      {"analyze", "what is wrong or surprising in a set of manifests", declare_analyze},
       {"apply", "put a folder of manifests in force, or only say what that would change", declare_apply},
   };
   return table;

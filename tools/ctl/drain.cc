@@ -13,7 +13,8 @@ struct DrainOptions {
 
 Result<int> run_drain(Context& context, const DrainOptions& options) {
   SOCKMESH_TRY(done, post(context, options.inbound_only ? "/v1/drain?inboundonly" : "/v1/drain"));
-  context.world.out << (options.inbound_only ? "draining inbound connections\n" : "draining\n");
+  context.world.out << (options.inbound_only ? "draining inbound\n"
+                                             : "draining: not ready any more, open connections go on\n");
   return kOk;
 }
 
@@ -21,7 +22,7 @@ Result<int> run_drain(Context& context, const DrainOptions& options) {
 
 void declare_drain(CLI::App& app, Context& context) {
   auto options = std::make_shared<DrainOptions>();
-  app.add_flag("--inbound-only", options->inbound_only, "outbound connections are still taken");
+  app.add_flag("--inbound-only", options->inbound_only, "outbound is not concerned");
   runs(app, context, options, run_drain);
 }
 

@@ -21,7 +21,9 @@ std::string camel(const std::string& key) {
 }
 
 const Json* section(const Json& dump, const char* type) {
-  for (const Json& config : dump.value("configs", Json::array()))
+  const auto configs = dump.find("configs");
+  if (configs == dump.end()) return nullptr;
+  for (const Json& config : *configs)
     if (cell(config, "@type").ends_with(type)) return &config;
   return nullptr;
 }

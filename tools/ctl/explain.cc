@@ -59,9 +59,8 @@ std::string flow_text(const Json& flow) {
   std::string text = "\nWhat happened\n";
   text += fmt::format("  flow {} is {}, {} old, from {}\n", cell(flow, "id"), cell(flow, "state"),
                       age_text(flow.value("ageSeconds", 0.0)), cell(flow, "downstream"));
-  text +=
-      fmt::format("  cluster {}, upstream {}, after {} connect attempt(s)\n", cell_or_dash(flow, "cluster"),
-                  upstream.empty() ? "not chosen yet" : upstream, cell(flow, "connectAttempts"));
+  text += fmt::format("  cluster {}, upstream {}, connect attempts: {}\n", cell_or_dash(flow, "cluster"),
+                      upstream.empty() ? "not chosen yet" : upstream, cell(flow, "connectAttempts"));
   text += fmt::format("  lane {}{}\n", cell_or_dash(flow, "lane"), reason.empty() ? "" : ": " + reason);
   text += fmt::format("  {} bytes from the client ({} of them moved by the kernel), {} bytes to it ({})\n",
                       cell(flow, "bytesReceived"), cell(flow, "splicedReceived"), cell(flow, "bytesSent"),
@@ -69,15 +68,18 @@ std::string flow_text(const Json& flow) {
   return text;
 }
 
+// Each object is named where it first matters; the steps that follow from it do not repeat it.
 std::string steps_text(const Json& steps) {
   size_t widest = 0;
   for (const Json& step : steps) widest = std::max(widest, cell(step, "stage").size());
-  std::string text = "\nHow it is decided\n";
+  std::string text = "\nHow it is decided\n", last;
   size_t number = 0;
   for (const Json& step : steps) {
     text += fmt::format("  {:>2}  {:<{}}  {}\n", ++number, cell(step, "stage"), widest, cell(step, "text"));
-    if (const std::string object = object_text(step["object"]); !object.empty() && object != "builtin")
-      text += fmt::format("      {:<{}}  by {}\n", "", widest, object);
+    const std::string object = object_text(step["object"]);
+    if (object.empty() || object == "builtin" || object == last) continue;
+    text += fmt::format("      {:<{}}  by {}\n", "", widest, object);
+    last = object;
   }
   return text;
 }

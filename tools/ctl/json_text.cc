@@ -23,8 +23,9 @@ bool needs_quotes(const std::string& text) {
   const std::string lower = to_lower(text);
   for (const char* word : {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"})
     if (lower == word) return true;
-  // A number, or something that looks like the start of one.
-  return text.find_first_not_of("0123456789.+-eExXa_:") == std::string::npos &&
+  if (lower.starts_with("0x")) return true;
+  // A number, a time, an address: something that looks like the start of a number.
+  return text.find_first_not_of("0123456789.+-eE_:") == std::string::npos &&
          std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 

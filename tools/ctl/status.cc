@@ -79,11 +79,21 @@ std::string workers_table(const Json& workers) {
   return table.text();
 }
 
+// As `analyze` writes them: "Warning [IST0150] (Service app-ext.app app.yaml:9) ...".
 std::string findings_text(const Json& findings) {
   std::string text;
-  for (const Json& finding : findings)
-    text += fmt::format("{} [{}] ({}) {}\n", cell(finding, "severity"), cell(finding, "code"),
-                        object_text(finding["object"]), cell(finding, "text"));
+  for (const Json& finding : findings) {
+    const Json& object = finding["object"];
+    std::string where;
+    if (object.is_object()) {
+      where = cell(object, "kind") + " " + cell(object, "name");
+      if (const std::string ns = cell(object, "namespace"); !ns.empty()) where += "." + ns;
+      if (const std::string file = cell(object, "file"); !file.empty())
+        where += fmt::format(" {}:{}", file, cell_or_dash(object, "line"));
+    }
+    text += fmt::format("{} [{}] ({}) {}\n", cell(finding, "severity"), cell(finding, "code"), where,
+                        cell(finding, "text"));
+  }
   return text.empty() ? "" : "\n" + text;
 }
 

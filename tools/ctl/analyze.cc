@@ -1,0 +1,187 @@
+// sockmeshctl analyze: what is wrong or surprising in a set of manifests, with istioctl's flags, lines and
+// exit statuses. Files, folders, standard input, or without any of them the folder that a running agent
+// follows.
+#include "config/analyze.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/strings.h"
+#include "config/folder_source_scan.h"
+#include "ctl/commands.h"
+#include "ctl/subject.h"
+
+namespace sockmesh::ctl {
+
+namespace {
+
+constexpr const char* kLevels[] = {"Info", "Warning", "Error"};  // as model::Severity counts
+
+struct AnalyzeOptions {
+  std::vector<std::string> paths, suppressed;
+  std::string output = "log", ns, mesh_config, failure_threshold = "Error", output_threshold = "Info";
+  bool all_namespaces = false, recursive = false, list = false;
+  // istioctl's, without a meaning here: no cluster is asked, nothing is coloured, unknown kinds are no
+  // errors.
+  bool use_kube = false, color = false, ignore_unknown = false;
+  std::string timeout;
+};
+
+model::Severity severity_of(const std::string& level) {
+  const auto found = std::find(std::begin(kLevels), std::end(kLevels), level);
+  return static_cast<model::Severity>(found - std::begin(kLevels));
+}
+
+struct Input {
+  Manifests manifests;
+  bool unparsable = false;  // something is not YAML
+};
+
+Result<void> read_text(const Context& context, const std::string& path, const std::string& name,
+                       Input& input) {
+  SOCKMESH_TRY(text, context.world.read_file(path));
+  if (!config::read_manifest(text, name, input.manifests.resources, input.manifests.problems))
+    input.unparsable = true;
+  return {};
+}
+
+Result<void> read_path(const Context& context, const std::string& path, bool recursive, Input& input) {
+  if (path == "-" || !std::filesystem::is_directory(path)) return read_text(context, path, path, input);
+  const auto scan = config::scan_folder(path, [](const std::string&) {});
+  for (const auto& problem : scan.problems) input.manifests.problems.push_back(problem);
+  for (const auto& file : scan.files) {
+    const bool deeper = file.name.find('/') != std::string::npos;
+    if (!deeper || recursive)
+      SOCKMESH_CHECK(
+          read_text(context, file.path, path + (path.back() == '/' ? "" : "/") + file.name, input));
+  }
+  return {};
+}
+
+// A bare MeshConfig, in the ConfigMap in which Istio stores it.
+Result<void> read_mesh_config(const Context& context, const std::string& path, Input& input) {
+  SOCKMESH_TRY(text, context.world.read_file(path));
+  const Json map = {{"apiVersion", "v1"},
+                    {"kind", "ConfigMap"},
+                    {"metadata", {{"name", "istio"}, {"namespace", "istio-system"}}},
+                    {"data", {{"mesh", text}}}};
+  if (!config::read_manifest(map.dump(), path, input.manifests.resources, input.manifests.problems))
+    input.unparsable = true;
+  return {};
+}
+
+Result<std::vector<std::string>> paths_of(const Context& context, const AnalyzeOptions& options) {
+  if (!options.paths.empty()) return options.paths;
+  SOCKMESH_TRY(status, get(context, "/v1/status"));
+  if (cell(status["config"], "source") != "folder")
+    return fail("the agent takes its configuration from {}: give files or folders to analyze",
+                cell(status["config"], "location"));
+  return std::vector<std::string>{cell(status["config"], "location")};
+}
+
+bool wanted(const model::Finding& finding, const AnalyzeOptions& options) {
+  if (finding.severity < severity_of(options.output_threshold)) return false;
+  const bool elsewhere = finding.object && !finding.object->ns.empty() && finding.object->ns != options.ns;
+  if (!options.ns.empty() && !options.all_namespaces && elsewhere) return false;
+  return std::none_of(options.suppressed.begin(), options.suppressed.end(),
+                      [&](const std::string& rule) { return config::is_suppressed(finding, rule); });
+}
+
+// istioctl's fields.
+Json findings_view(const std::vector<model::Finding>& findings) {
+  Json list = Json::array();
+  for (const model::Finding& finding : findings) {
+    Json item = {{"code", finding.code},
+                 {"level", std::string(config::to_string(finding.severity))},
+                 {"message", finding.text}};
+    if (finding.code.starts_with("IST"))
+      item["documentationUrl"] =
+          fmt::format("https://istio.io/latest/docs/reference/config/analysis/{}/", to_lower(finding.code));
+    if (const auto& object = finding.object; object && !object->name.empty())
+      item["origin"] =
+          fmt::format("{} {}{}", object->kind, object->ns.empty() ? "" : object->ns + "/", object->name);
+    if (const auto& object = finding.object; object && !object->file.empty())
+      item["reference"] = object->line > 0 ? fmt::format("{}:{}", object->file, object->line) : object->file;
+    list.push_back(std::move(item));
+  }
+  return list;
+}
+
+// "namespace: default", "all namespaces" for the folder of an agent; else what was named.
+std::string subject_text(const AnalyzeOptions& options) {
+  if (!options.paths.empty()) return join(options.paths, ", ");
+  return options.ns.empty() ? "all namespaces" : "namespace: " + options.ns;
+}
+
+int report(Context& context, const AnalyzeOptions& options, const std::vector<model::Finding>& findings) {
+  std::ostream &out = context.world.out, &err = context.world.err;
+  if (options.output == "json") {
+    out << json_text(findings_view(findings));
+    return kOk;
+  }
+  if (options.output == "yaml") {
+    out << yaml_text(findings_view(findings));
+    return kOk;
+  }
+  for (const model::Finding& finding : findings) out << config::to_string(finding) << "\n";
+  if (findings.empty()) {
+    err << "\u2714 No validation issues found when analyzing " << subject_text(options) << ".\n";
+    return kOk;
+  }
+  const auto threshold = severity_of(options.failure_threshold);
+  const bool fails = std::any_of(findings.begin(), findings.end(), [&](const model::Finding& finding) {
+    return finding.severity >= threshold;
+  });
+  if (!fails) return kOk;
+  err << "Error: Analyzers found issues when analyzing " << subject_text(options) << ".\n";
+  return kFindings;
+}
+
+Result<int> run_analyze(Context& context, const AnalyzeOptions& options) {
+  if (options.list) {
+    for (const config::Analyzer& analyzer : config::analyzers())
+      context.world.out << fmt::format("* {}: {}\n", analyzer.name, analyzer.description);
+    return kOk;
+  }
+  SOCKMESH_TRY(paths, paths_of(context, options));
+  Input input;
+  for (const std::string& path : paths)
+    SOCKMESH_CHECK(read_path(context, path, options.recursive || options.paths.empty(), input));
+  if (!options.mesh_config.empty()) SOCKMESH_CHECK(read_mesh_config(context, options.mesh_config, input));
+
+  std::vector<model::Finding> findings = config::analyze(input.manifests.resources, input.manifests.problems);
+  std::erase_if(findings, [&](const model::Finding& finding) { return !wanted(finding, options); });
+  const int status = report(context, options, findings);
+  return input.unparsable ? kUnreadable : status;
+}
+
+}  // namespace
+
+void declare_analyze(CLI::App& app, Context& context) {
+  auto o = std::make_shared<AnalyzeOptions>();
+  const CLI::IsMember levels({"Info", "Warning", "Error"}, CLI::ignore_case);
+  app.add_option("paths", o->paths,
+                 "manifests or folders of them, '-' is standard input; none: the agent's folder")
+      ->type_name("PATH");
+  add_output(app, o->output, {"log", "json", "yaml"});
+  app.add_option("-n,--namespace", o->ns, "only what concerns objects of this namespace");
+  app.add_flag("-A,--all-namespaces", o->all_namespaces, "what concerns any namespace (default)");
+  app.add_flag("-R,--recursive", o->recursive, "folders below a folder too");
+  app.add_flag("-L,--list-analyzers", o->list, "list what is looked for");
+  app.add_option("-S,--suppress", o->suppressed,
+                 "leave out, as CODE=RESOURCE: \"IST0134=ServiceEntry *.default\"")
+      ->type_name("RULE")
+      ->take_all();
+  app.add_option("--failure-threshold", o->failure_threshold, "the level from which the exit status is 79")
+      ->transform(levels);
+  app.add_option("--output-threshold", o->output_threshold, "the level from which findings are printed")
+      ->transform(levels);
+  app.add_option("--meshConfigFile", o->mesh_config, "a MeshConfig, as under `mesh` in Istio's ConfigMap");
+  app.add_flag("-k,--use-kube", o->use_kube, "no effect: no cluster is asked");
+  app.add_flag("--color", o->color, "no effect");
+  app.add_flag("--ignore-unknown", o->ignore_unknown, "no effect: unknown kinds are never errors");
+  app.add_option("--timeout", o->timeout, "no effect");
+  runs(app, context, o, run_analyze);
+}
+
+}  // namespace sockmesh::ctl
