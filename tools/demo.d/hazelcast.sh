@@ -25,6 +25,7 @@ explains() { # ADDRESS:PORT JQ-CONDITION
 # Asks from the client's pod, and shows question, answer and the access-log line.
 call() { # ADDRESS [POD whose log is shown as well]
   mark "$client" "$other"
+  dialled=$1:5701
   answer=$(ask "$client" "$1" 5701 hello) || true
   echo
   echo "  $client: \$ echo hello | nc $1 5701"

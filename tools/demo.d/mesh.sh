@@ -91,11 +91,17 @@ mark() { # POD...
 logged() { # POD
   tail -n +$((marks[$1] + 1)) "$work/$1.log"
 }
-# A field of the last line since the mark. They are counted from the end, where Istio's old and new formats agree.
+# Those of them whose original destination is $dialled; all when that is empty. A pod that calls itself by its
+# service's address has two lines for one call.
+dialled=''
+matching() { # POD
+  logged "$1" | awk -v destination="$dialled" 'destination == "" || $(NF - 3) == destination'
+}
+# A field of the last such line. They are counted from the end, where Istio's old and new formats agree.
 field() { # POD NAME
   local from_end
   case $2 in
-    flags) logged "$1" | awk 'END { print $6 }' && return ;;
+    flags) matching "$1" | awk 'END { print $6 }' && return ;;
     received) from_end=14 ;;
     sent) from_end=13 ;;
     duration) from_end=12 ;;
@@ -103,10 +109,10 @@ field() { # POD NAME
     cluster) from_end=5 ;;
     destination) from_end=3 ;;
   esac
-  logged "$1" | awk -v n="$from_end" 'END { gsub(/"/, "", $(NF - n)); print $(NF - n) }'
+  matching "$1" | awk -v n="$from_end" 'END { gsub(/"/, "", $(NF - n)); print $(NF - n) }'
 }
 logged_lines() { # POD COUNT
-  (($(logged "$1" | wc -l) >= $2))
+  (($(matching "$1" | wc -l) >= $2))
 }
 # The line is written when the connection has ended, which may be a moment after the client saw its end.
 wait_logged() { # POD [COUNT]
@@ -116,5 +122,5 @@ wait_logged() { # POD [COUNT]
 is_logged() { # POD NAME VALUE
   local have
   have=$(field "$1" "$2")
-  [[ $have == "$3" ]] || { echo "$2 is '$have', expected '$3' in: $(logged "$1" | tail -n 1)" && return 1; }
+  [[ $have == "$3" ]] || { echo "$2 is '$have', expected '$3' in: $(matching "$1" | tail -n 1)" && return 1; }
 }

@@ -76,7 +76,7 @@ any_in_lane() { # POD LANE
 }
 data_path() { ctl "$1" status -o json | jq -r .dataPath.mode; }
 redis_stat() { sed -n "s/^$1:\([0-9]*\).*/\1/p" "$work/redis-stats"; }
-head_of() { "${@:2}" | head -n "$1"; }
+head_of() { "${@:2}" | sed -n "1,$1p"; }  # reads to the end: nobody meets a closed pipe
 sums_are() { # POD RECEIVED SENT
   local have
   have=$(logged "$1" | awk '{ received += $(NF - 14); sent += $(NF - 13) } END { printf "%.0f %.0f", received, sent }')
