@@ -6,7 +6,7 @@
 #include "config/inbound.h"
 #include "config/outbound.h"
 #include "config/snapshot_version.h"
-#include "config/world.h"
+#include "config/world_snapshot.h"
 
 namespace sockmesh::config {
 
@@ -79,13 +79,12 @@ std::shared_ptr<const model::WorkloadTable> workload_table(const World& world) {
 
 }  // namespace
 
-model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy) {
-  const World world(resources, proxy);
+std::shared_ptr<model::Snapshot> build_snapshot(const World& world) {
   auto snapshot = std::make_shared<model::Snapshot>();
   snapshot->generation = 1;
   snapshot->self = own_workload(world);
   snapshot->self.node = world.self.node;
-  snapshot->self.cluster_id = proxy.cluster_id;
+  snapshot->self.cluster_id = world.identity.cluster_id;
   snapshot->self_labels = world.self.labels;
   snapshot->self_ips = world.self.ips;
   snapshot->mesh = settings_of(world);
@@ -110,9 +109,13 @@ model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& prox
   }
 
   snapshot->workloads = workload_table(world);
-  snapshot->version = version_of(*snapshot);
+  snapshot->version = version_text(content_sum(*snapshot));
   snapshot->index();
   return snapshot;
+}
+
+model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy) {
+  return build_snapshot(World(resources, proxy));
 }
 
 }  // namespace sockmesh::config

@@ -4,6 +4,7 @@
 // callers of it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "config/resources.h"
@@ -24,5 +25,22 @@ struct ProxyIdentity {
 
 // Never fails: what is wrong with a resource becomes a finding of the snapshot, and the rest is compiled.
 model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy);
+
+// The same, for a source whose resources change one by one: it remembers the last compilation, and when only
+// endpoints or the readiness of pods changed, it makes anew only the clusters concerned and shares the rest.
+// What it returns equals compile() of the same resources. Objects that did not change must be the same
+// pointers. One thread.
+class Compiler {
+ public:
+  explicit Compiler(ProxyIdentity proxy);
+  ~Compiler();
+
+  // The last snapshot itself when nothing changed; else one of the next generation.
+  model::SnapshotPtr compile(Resources resources);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace sockmesh::config

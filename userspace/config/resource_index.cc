@@ -96,6 +96,32 @@ void ResourceIndex::add_labels(const Pod& pod) {
     pods_by_label_.emplace_back(label_key(pod.meta.ns, key, value), &pod);
 }
 
+void ResourceIndex::replace_endpoints(const EndpointSet* old, const EndpointSet* now) {
+  if (old && !old->fqdn) {
+    const auto it = endpoints_.find(old->meta.ns + "/" + old->service);
+    std::erase(it->second, old);
+    if (it->second.empty()) endpoints_.erase(it);
+  }
+  if (now && !now->fqdn) endpoints_[now->meta.ns + "/" + now->service].push_back(now);
+}
+
+void ResourceIndex::replace_pod(const Pod& old, const Pod& now) {
+  for (const IpAddress& ip : old.ips)
+    if (const auto it = pods_by_address_.find(ip); it != pods_by_address_.end() && it->second == &old)
+      it->second = &now;
+  for (const auto& [key, value] : old.meta.labels) {
+    const std::pair<uint64_t, const Pod*> wanted{label_key(old.meta.ns, key, value), nullptr};
+    const auto range = std::equal_range(pods_by_label_.begin(), pods_by_label_.end(), wanted,
+                                        [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto it = range.first; it != range.second; ++it)
+      if (it->second == &old) it->second = &now;
+  }
+  if (const auto it = workloads_.find(&old); it != workloads_.end()) {
+    workloads_[&now] = it->second;
+    workloads_.erase(&old);
+  }
+}
+
 std::vector<const EndpointSet*> ResourceIndex::endpoints_of(const std::string& ns,
                                                             const std::string& service) const {
   const auto it = endpoints_.find(ns + "/" + service);

@@ -17,6 +17,11 @@ class ResourceIndex {
  public:
   explicit ResourceIndex(const Resources& resources);
 
+  // One slice or pod for another; null: it comes or goes (slices only). A pod may be replaced by one with the
+  // same name, addresses and labels. What is replaced must live until the call returns.
+  void replace_endpoints(const EndpointSet* old, const EndpointSet* now);
+  void replace_pod(const Pod& old, const Pod& now);
+
   // EndpointSlices of a Service, or its Endpoints object when there is no slice (a cluster mirrors one into
   // the other). FQDN slices are left out, as in Istio.
   std::vector<const EndpointSet*> endpoints_of(const std::string& ns, const std::string& service) const;

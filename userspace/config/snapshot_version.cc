@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string_view>
-#include <vector>
 
 namespace sockmesh::config {
 
@@ -29,7 +27,12 @@ class Hash {
   }
   Hash& operator<<(const SocketAddress& address) { return *this << address.ip << address.port; }
   Hash& operator<<(const Prefix& prefix) { return *this << prefix.address << prefix.length; }
-  uint64_t value() const { return value_; }
+  // Mixed once more: parts that differ little must not add up alike.
+  uint64_t value() const {
+    uint64_t mixed = (value_ ^ (value_ >> 33)) * 0xff51afd7ed558ccdull;
+    mixed = (mixed ^ (mixed >> 33)) * 0xc4ceb9fe1a85ec53ull;
+    return mixed ^ (mixed >> 33);
+  }
 
  private:
   void mix(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3ull; }
@@ -107,20 +110,13 @@ void add(Hash& hash, const model::Cluster& cluster) {
 
 }  // namespace
 
-std::string version_of(const model::Snapshot& snapshot) {
-  // Of each part its own hash, and of these, sorted, the whole: no order shows.
-  std::vector<uint64_t> parts;
-  parts.reserve(snapshot.listeners.size() + snapshot.clusters.size() + 1);
-  for (const auto& listener : snapshot.listeners) {
-    Hash hash;
-    add(hash, *listener);
-    parts.push_back(hash.value());
-  }
-  for (const auto& [name, cluster] : snapshot.clusters) {
-    Hash hash;
-    add(hash, *cluster);
-    parts.push_back(hash.value());
-  }
+uint64_t content_part(const model::Cluster& cluster) {
+  Hash hash;
+  add(hash, cluster);
+  return hash.value();
+}
+
+uint64_t content_sum(const model::Snapshot& snapshot) {
   Hash rest;
   rest << snapshot.mesh.access_log_file << snapshot.mesh.access_log_format
        << static_cast<uint64_t>(snapshot.mesh.access_log_encoding)
@@ -129,11 +125,16 @@ std::string version_of(const model::Snapshot& snapshot) {
     rest << list->size();
     for (const Prefix& prefix : *list) rest << prefix;
   }
-  parts.push_back(rest.value());
-  std::sort(parts.begin(), parts.end());
-  Hash whole;
-  for (const uint64_t part : parts) whole << part;
-  return fmt::format("{:016x}", whole.value());
+  uint64_t sum = rest.value();
+  for (const auto& listener : snapshot.listeners) {
+    Hash hash;
+    add(hash, *listener);
+    sum += hash.value();
+  }
+  for (const auto& [name, cluster] : snapshot.clusters) sum += content_part(*cluster);
+  return sum;
 }
+
+std::string version_text(uint64_t sum) { return fmt::format("{:016x}", sum); }
 
 }  // namespace sockmesh::config

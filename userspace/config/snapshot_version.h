@@ -2,12 +2,16 @@
 // it was written down, in whatever order. Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "model/snapshot.h"
 
 namespace sockmesh::config {
 
-std::string version_of(const model::Snapshot& snapshot);  // 16 hex digits
+// A sum over the parts, so that a part can be taken out and another put in.
+uint64_t content_sum(const model::Snapshot& snapshot);
+uint64_t content_part(const model::Cluster& cluster);
+std::string version_text(uint64_t sum);  // 16 hex digits
 
 }  // namespace sockmesh::config

@@ -92,6 +92,44 @@ TEST_CASE("no connection is taken by what the pod cannot see") {
   }
 }
 
+TEST_CASE("compiling change by change equals compiling everything") {
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 60; ++round) {
+    Resources mesh = random_mesh(random);
+    Compiler compiler(random_client());
+    compiler.compile(mesh);
+    for (int step = 0; step < 12; ++step) {
+      change_one(mesh, random);
+      const auto step_by_step = compiler.compile(mesh);
+      const auto at_once = compile(mesh, random_client());
+      REQUIRE(step_by_step->version == at_once->version);
+      REQUIRE(step_by_step->clusters.size() == at_once->clusters.size());
+      for (const auto& [name, cluster] : at_once->clusters) {
+        const model::Cluster* other = step_by_step->find_cluster(name);
+        REQUIRE(other);
+        REQUIRE(other->endpoints.size() == cluster->endpoints.size());
+      }
+      REQUIRE(compiler.compile(mesh) == step_by_step);
+    }
+  }
+}
+
+TEST_CASE("a pod's readiness changes its clusters and nothing else") {
+  std::mt19937_64 random(4);
+  for (int round = 0; round < 60; ++round) {
+    Resources mesh = random_mesh(random);
+    Compiler compiler(random_client());
+    const auto before = compiler.compile(mesh);
+    const size_t at = 1 + random() % (mesh.pods.size() - 1);
+    auto pod = std::make_shared<Pod>(*mesh.pods[at]);
+    pod->ready = !pod->ready.value_or(true);
+    mesh.pods[at] = pod;
+    const auto after = compiler.compile(mesh);
+    REQUIRE(after->version == compile(mesh, random_client())->version);
+    REQUIRE(after->workloads->size() == before->workloads->size());
+  }
+}
+
 TEST_CASE("host names match as Istio's do") {
   CHECK(hosts_match("*.com", "a.com"));
   CHECK(hosts_match("a.com", "*.com"));
