@@ -16,9 +16,8 @@
 namespace sockmesh::datapath {
 
 namespace {
-// Pieces of one gathered send: 512 KiB, what a multishot receive brings in a turn at most (kernel 6.8 and
-// later).
-constexpr size_t kGather = 32;
+// Pieces of one gathered send: what a multishot receive brings in a turn at most.
+constexpr size_t kGather = event::BufferRing::kShortLine;
 }  // namespace
 
 // One direction's receive and send belong together with what waits between them:

@@ -9,6 +9,9 @@ namespace sockmesh::event {
 
 namespace {
 
+// So many small messages in a row, and there is no bulk transfer at the moment.
+constexpr unsigned kSmallOnes = 256;
+
 // Anonymous pages, not resident before they are touched; nullptr when the system has none.
 void* map_pages(size_t size) {
   void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
@@ -20,12 +23,11 @@ void* map_pages(size_t size) {
 
 }  // namespace
 
-BufferRing::BufferRing(unsigned buffers, unsigned provided)
-    : buffers_(buffers), provided_(provided), touched_(buffers) {}
+BufferRing::BufferRing(unsigned buffers, unsigned line) : buffers_(buffers), line_(line), touched_(buffers) {}
 
 BufferRing::BufferRing(BufferRing&& other) noexcept
     : buffers_(other.buffers_),
-      provided_(other.provided_),
+      line_(other.line_),
       memory_(std::exchange(other.memory_, nullptr)),
       ring_(std::exchange(other.ring_, nullptr)),
       in_line_(other.in_line_),
@@ -39,8 +41,8 @@ BufferRing::~BufferRing() {
   if (memory_) munmap(memory_, buffers_ * kBufferSize);
 }
 
-Result<BufferRing> BufferRing::create(io_uring& ring, unsigned buffers, unsigned provided) {
-  BufferRing made(buffers, provided);
+Result<BufferRing> BufferRing::create(io_uring& ring, unsigned buffers, unsigned line) {
+  BufferRing made(buffers, line);
   made.memory_ = static_cast<std::byte*>(map_pages(buffers * kBufferSize));
   made.ring_ = static_cast<io_uring_buf_ring*>(map_pages(buffers * sizeof(io_uring_buf)));
   if (!made.memory_ || !made.ring_) return fail(os_error("mapping receive buffers"));
@@ -54,11 +56,7 @@ Result<BufferRing> BufferRing::create(io_uring& ring, unsigned buffers, unsigned
   }
   io_uring_buf_ring_init(made.ring_);
   for (unsigned id = buffers; id-- > 0;) made.free_.push_back(static_cast<uint16_t>(id));
-  for (unsigned i = 0; i < provided; ++i) {
-    const uint16_t id = made.free_.back();
-    made.free_.pop_back();
-    made.provide(id);
-  }
+  made.fill_line();
   return made;
 }
 
@@ -68,26 +66,34 @@ void BufferRing::provide(uint16_t id) {
   ++in_line_;
 }
 
-void BufferRing::taken(uint16_t id) {
+void BufferRing::fill_line() {
+  while (in_line_ < line_ && !free_.empty()) {
+    const uint16_t next = free_.back();
+    free_.pop_back();
+    provide(next);
+  }
+}
+
+void BufferRing::taken(uint16_t id, size_t bytes) {
   --in_line_;
   ++in_use_;
   if (!touched_[id]) {
     touched_[id] = true;
     ++dirty_;
   }
-  if (free_.empty()) return;
-  const uint16_t next = free_.back();
-  free_.pop_back();
-  provide(next);
+  if (bytes > kBufferSize / 2) {
+    line_ = kShortLine;
+    small_ones_ = 0;
+  } else if (++small_ones_ == kSmallOnes) {
+    line_ = kLongLine;
+  }
+  fill_line();
 }
 
 void BufferRing::give_back(uint16_t id) {
   --in_use_;
-  if (in_line_ < provided_) {
-    provide(id);
-  } else {
-    free_.push_back(id);
-  }
+  free_.push_back(id);
+  fill_line();
 }
 
 void BufferRing::trim() {

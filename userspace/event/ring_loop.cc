@@ -125,7 +125,7 @@ void RingLoop::handle(const Cqe& cqe) {
                         .more_queued = (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0};
   if (cqe.flags & IORING_CQE_F_BUFFER) {
     const auto id = static_cast<uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
-    buffers_.taken(id);
+    buffers_.taken(id, cqe.res > 0 ? static_cast<size_t>(cqe.res) : 0);
     completion.buffer = id;
   }
   if (!completion.last) {

@@ -160,7 +160,7 @@ TEST_CASE("a quiet connection makes little memory resident, and a burst's is giv
     REQUIRE(write(l->get(), "x", 1) == 1);
   });
   loop->run();
-  CHECK(resident_bytes(ring.buffers()) <= (BufferRing::kProvided + 1) * 4096);
+  CHECK(resident_bytes(ring.buffers()) <= (BufferRing::kLongLine + 1) * 4096);
 
   // A burst that held them all.
   std::memset(ring.buffers().data(0), 1, BufferRing::kBuffers * BufferRing::kBufferSize);
@@ -176,7 +176,7 @@ TEST_CASE("a quiet connection makes little memory resident, and a burst's is giv
   CHECK(held.size() == BufferRing::kBuffers);
   for (const auto id : held) ring.buffers().give_back(id);
   ring.buffers().trim();
-  CHECK(resident_bytes(ring.buffers()) <= BufferRing::kProvided * BufferRing::kBufferSize);
+  CHECK(resident_bytes(ring.buffers()) <= BufferRing::kLongLine * BufferRing::kBufferSize);
   receive.handler = [](const Completion&) {};
   loop.reset();
 }
