@@ -88,6 +88,14 @@ struct HttpServer::Impl {
       large.store(reply.body.size() >= kLargeReply);
       to.set_content(std::move(reply.body), reply.type);
     };
+    // `curl -X POST` announces no body at all: httplib would wait for one until the client gives up.
+    server.set_pre_routing_handler([answer_one](const httplib::Request& from, httplib::Response& to) {
+      using Handled = httplib::Server::HandlerResponse;
+      const bool has_body = from.has_header("Content-Length") || from.has_header("Transfer-Encoding");
+      if (from.method != "POST" || has_body) return Handled::Unhandled;
+      answer_one(from, to);
+      return Handled::Handled;
+    });
     server.Get(".*", answer_one);
     server.Post(".*", answer_one);
     server.set_logger([this](const httplib::Request&, const httplib::Response&) {

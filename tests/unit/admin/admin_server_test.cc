@@ -11,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "base/address.h"
 #include "base/fd.h"
 
 namespace sockmesh::admin {
@@ -57,6 +58,20 @@ httplib::Client over_socket(const RunDir& dir) {
 int status_of(uint16_t port, const std::string& path) {
   const auto reply = httplib::Client("127.0.0.1", port).Get(path);
   return reply ? reply->status : -1;
+}
+
+// What the server at `port` of loopback answers to these bytes, all of it.
+std::string raw_reply(uint16_t port, const std::string& bytes) {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage to{};
+  const socklen_t length = SocketAddress{IpAddress::loopback(false), port}.to_sockaddr(to);
+  REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
+  REQUIRE(::send(socket.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  std::string reply;
+  char part[4096];
+  for (ssize_t n; (n = ::recv(socket.get(), part, sizeof part, 0)) > 0;)
+    reply.append(part, static_cast<size_t>(n));
+  return reply;
 }
 
 }  // namespace
@@ -153,6 +168,19 @@ TEST_CASE("a scrape that takes its time leaves readiness answering") {
   CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
   release.set_value();
   for (std::thread& scraper : scrapers) scraper.join();
+}
+
+TEST_CASE("a POST that announces no body is answered at once, as a preStop hook's curl sends it") {
+  const RunDir dir;
+  int quits = 0;
+  Sources agent = sources();
+  agent.quit = [&] { ++quits; };
+  auto server = AdminServer::start(options(dir), std::move(agent));
+  REQUIRE(server);
+  const std::string reply =
+      raw_reply((*server)->port(15020), "POST /quitquitquit HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(reply.starts_with("HTTP/1.1 200 "));
+  CHECK(quits == 1);
 }
 
 TEST_CASE("localhost is 127.0.0.1, not the address that inbound passthrough dials from") {
