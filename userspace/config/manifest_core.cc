@@ -101,6 +101,8 @@ void read_pod_status(const Fields& status, Pod& pod) {
     pod.ips.insert(pod.ips.begin(), ip);
   }
   status.read("phase", pod.phase, kPhases);
+  // Meshes written by hand say `ready: false` in place of the condition, which wins when both are there.
+  if (bool ready = true; status.has("ready") && status.read("ready", ready, kBool)) pod.ready = ready;
   status.each("conditions", [&](const Fields& condition) {
     std::string type;
     condition.read("type", type, kText);
