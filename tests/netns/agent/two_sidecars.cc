@@ -127,6 +127,7 @@ void TwoSidecars::check(const StreamRun& run) {
   EVENTUALLY(client.open_flows() == 0);
   EVENTUALLY(store.open_flows() == 0);
   for (const AccessLine& line : at_client.lines()) {
+    INFO(line.text);
     CHECK(line.cluster == fmt::format("outbound|{}||store.data.svc.cluster.local", port_of(run)));
     CHECK(line.destination == service(port_of(run), run.ipv6).to_string());
     if (!has_reset(run.scenario)) CHECK(line.flags == "-");
