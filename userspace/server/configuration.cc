@@ -71,10 +71,13 @@ void Configuration::load() {
     const std::lock_guard lock(mutex_);
     status_.loaded = wall_now();
   }
-  spdlog::info("configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
-               snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
-               snapshot->findings.size(),
-               std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
+  // Objects that concern other pods come and go; that is not news.
+  spdlog::log(snapshot->version == version_ ? spdlog::level::debug : spdlog::level::info,
+              "configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
+              snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
+              snapshot->findings.size(),
+              std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
+  version_ = snapshot->version;
   publish_(snapshot);
 }
 

@@ -40,6 +40,7 @@ class Configuration {
   std::unique_ptr<event::Watch> watch_;
   std::unique_ptr<event::Timer> settle_;  // after a change: load; while the folder is missing: look again
   uint64_t generation_ = 0;
+  std::string version_;  // of the snapshot in force
   std::set<std::string> reported_;  // problems of the last load, so that each is logged once
 
   mutable std::mutex mutex_;

@@ -90,7 +90,7 @@ void from_json_environment(const CLI::App& app, const Environment& environment, 
   port("statusPort", "--status-port", options.ports.status);
 }
 
-Result<void> settle(const Texts& texts, unsigned cores, Options& options) {
+Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options& options) {
   for (const std::string& list : texts.ips) {
     for (const std::string_view text : split(list, ',', true)) {
       auto ip = IpAddress::parse(trim(text));
@@ -114,6 +114,9 @@ Result<void> settle(const Texts& texts, unsigned cores, Options& options) {
     return fail("--minimum-drain-duration '{}': {}", texts.minimum_drain, minimum.error().message);
   options.minimum_drain = *minimum;
   options.identity.tproxy = options.interception == Interception::kTproxy;
+  // Istio's too (facts 5.3): what uid 1337 sends over lo is redirected to the inbound port, and in this mode
+  // that would be our own connections to the application. By gid 1337 we are still known as the proxy.
+  if (options.identity.tproxy && !uid_chosen) options.uid = 0;
   return {};
 }
 
@@ -171,7 +174,9 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   port("--readiness-port", options.ports.readiness, "readiness");
   port("--metrics-port", options.ports.metrics, "Prometheus");
 
-  app.add_option("--uid", options.uid, "user to become")->capture_default_str()->group("Process");
+  app.add_option("--uid", options.uid, "user to become; with TPROXY 0, as Istio")
+      ->capture_default_str()
+      ->group("Process");
   app.add_option("--gid", options.gid, "group to become")->capture_default_str()->group("Process");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
@@ -203,7 +208,7 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   }
   from_environment(app, environment, options, texts);
   from_json_environment(app, environment, options, texts);
-  if (const auto settled = settle(texts, cores, options); !settled) {
+  if (const auto settled = settle(texts, cores, app.get_option("--uid")->count() > 0, options); !settled) {
     parsed.text = settled.error().message + "\n";
     parsed.exit_code = 2;
     return parsed;

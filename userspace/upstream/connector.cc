@@ -60,15 +60,13 @@ Result<void> bind_source(int fd, const SocketAddress& source, bool transparent) 
   if (transparent) {
     if (!set(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1))
       return fail(os_error("IP_TRANSPARENT"));
-    // The client's port is in use by the client itself when it is in this namespace.
-    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  } else {
+  } else if (ipv6) {
     // ::6 is nobody's address: free binding lets it be used, as 127.0.0.6 is by being in 127.0.0.0/8.
-    if (ipv6) set(fd, SOL_IPV6, IPV6_FREEBIND, 1);
-    // The port is then chosen by connect(), where only the whole 4-tuple must be free: 28,000 connections per
-    // destination instead of 28,000 in all.
-    set(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    set(fd, SOL_IPV6, IPV6_FREEBIND, 1);
   }
+  // The port is then chosen by connect(), where only the whole 4-tuple must be free: 28,000 connections per
+  // destination instead of 28,000 in all.
+  set(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   sockaddr_storage storage{};
   const socklen_t length = source.to_sockaddr(storage);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0)

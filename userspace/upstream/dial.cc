@@ -19,7 +19,9 @@ ConnectOptions connect_options(const DialRequest& request, const model::Endpoint
   if (address == nullptr) return options;
   const bool ipv6 = address->ip.is_v6();
   if (request.keep_client_source && request.client.ip.is_v6() == ipv6) {
-    options.source = request.client;
+    // Not its port: the application's host is ours, so the SYN would meet the very connection it stands for
+    // (same addresses, same ports). Envoy's original_src does the same.
+    options.source = SocketAddress{request.client.ip, 0};
     options.transparent = true;
     options.mark = kTproxyMark;
     return options;

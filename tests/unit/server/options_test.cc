@@ -86,6 +86,8 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   CHECK(from_environment.identity.cluster_id == "east");
   CHECK(from_environment.identity.labels.at("app") == "web");
   CHECK(from_environment.interception == Interception::kTproxy);
+  CHECK(from_environment.uid == 0);  // with TPROXY, as Istio
+  CHECK(from_environment.gid == 1337);
   CHECK(from_environment.workers == 4);
   CHECK(from_environment.drain_duration == 20s);
   CHECK(from_environment.ports.status == 16020);
