@@ -17,8 +17,9 @@ using bpf::Side;
 namespace {
 
 constexpr Duration kSoon = std::chrono::milliseconds(1);
-// A worker that has bytes and a writable socket needs microseconds.
-constexpr Duration kStuck = std::chrono::seconds(2);
+// A worker that has bytes and a writable socket needs microseconds, but a machine that is loaded ten times over can
+// withhold the processor from it for seconds. Waiting costs time, a reset costs a connection: so long enough to be sure.
+constexpr Duration kStuck = std::chrono::seconds(30);
 // Redirected bytes of all flows that may wait for workers. A flow that would add to more copies instead.
 constexpr uint64_t kBacklogBudget = 256u << 20;
 
