@@ -2,7 +2,7 @@
 
 declare here bin work  # set by the demo and pods_begin
 
-manifests=$here/demo.d/manifests
+manifests=$here/../deploy/samples
 
 weights_part() {
   title "2. A gateway that sends 80% of the connections to v1 and 20% to v2"

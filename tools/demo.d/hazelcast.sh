@@ -4,7 +4,7 @@ declare here bin work hosts node  # set by the demo, pods_begin and mesh_begin
 
 client=manager-7948dffbdd-p44xx  # 10.12.0.12, the pod the story looks from
 other=manager-7948dffbdd-sh7rx   # 10.12.2.8, its peer
-hazelcast=$here/demo.d/manifests/hazelcast
+hazelcast=$here/../deploy/samples/hazelcast
 
 # Both listen addresses of a listener table that concern port 5701, as one line: "10.0.18.143_5701 ...".
 listeners_5701() { # POD

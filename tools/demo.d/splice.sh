@@ -11,8 +11,8 @@ splice_part() {
 	  redis-benchmark ── 15001 agent of client-0 ──────────── 15006 agent of store-0 ── redis-server
 	TEXT
   mesh_begin splice
-  apply "$here/demo.d/manifests/mesh.yaml" mesh-config.yaml
-  apply "$here/demo.d/manifests/splice/mesh.yaml"
+  apply "$here/../deploy/samples/mesh.yaml" mesh-config.yaml
+  apply "$here/../deploy/samples/splice/mesh.yaml"
   pod_add client-0 10.12.3.10
   pod_add store-0 10.12.4.10
   app_start store-0 6379 redis-server --port 6379 --bind '* -::*' --protected-mode no --save '' --appendonly no \

@@ -49,7 +49,7 @@ TEST_CASE("a second run changes nothing") {
   CHECK(picture_of(pod.netns) == before);
 }
 
-TEST_CASE("--skip-rule-apply and --dry-run leave everything alone") {
+TEST_CASE("a run with --skip-rule-apply or --dry-run leaves everything alone") {
   OnePod pod;
   const std::string before = picture_of(pod.netns);
   CHECK(run_init(pod.netns, kSidecar + " --skip-rule-apply").action == Action::skipped);
@@ -171,7 +171,7 @@ TEST_CASE("routes that cannot be made bring back what was there") {
   CHECK(picture_of(pod.netns) == before);
 }
 
-TEST_CASE("--run-validation") {
+TEST_CASE("what --run-validation finds") {
   OnePod pod;
   // Nothing is there to validate.
   CHECK(
