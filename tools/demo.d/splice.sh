@@ -43,14 +43,14 @@ splice_part() {
 redis_load() {
   mark client-0 store-0
   redis-cli -s "$work/redis.sock" config resetstat >/dev/null
-  in_pod_start client-0 "$work/benchmark" redis-benchmark -h 10.0.40.1 -c 20 -n 60000 -t set,get -d 256 --csv
+  in_pod_start client-0 "$work/benchmark" redis-benchmark -h 10.0.40.1 -c 8 -n 60000 -t set,get -d 256 --csv
   local benchmark=$!
-  wait_for "redis-benchmark's connections" flows_open client-0 20
+  wait_for "redis-benchmark's connections" flows_open client-0 8
   sleep 0.3
   show "sockmeshctl flows | head -n 6   # of client-0, while redis-benchmark runs" head_of 6 ctl client-0 flows
   [[ $spliced != true ]] || claim "they are spliced: the kernel moves their bytes" any_in_lane client-0 sk_skb
   wait "$benchmark" || { cat "$work/benchmark" && return 1; }
-  show "redis-benchmark -h 10.0.40.1 -c 20 -n 60000 -t set,get -d 256 --csv" cat "$work/benchmark"
+  show "redis-benchmark -h 10.0.40.1 -c 8 -n 60000 -t set,get -d 256 --csv" cat "$work/benchmark"
   wait_for "all connections to be closed" flows_open client-0 0
   wait_for "all connections to be closed" flows_open store-0 0
   local input output

@@ -70,7 +70,9 @@ class SpliceMaps {
 
   // What workers have to know of each other; kept here because this is what they share.
   struct Gauges {
-    std::atomic<uint32_t> bulk_flows{0};     // flows that move bulk data at the moment, in either lane
+    std::atomic<uint32_t> bulk_flows{0};  // flows that move bulk data at the moment, in either lane
+    std::atomic<uint32_t> busy_flows{
+        0};  // flows that exchange requests and answers at a rate, in either lane
     std::atomic<uint64_t> backlog_bytes{0};  // redirected bytes not yet in a send queue, as last seen
   };
   Gauges& gauges() { return gauges_; }

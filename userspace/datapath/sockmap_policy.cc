@@ -21,6 +21,12 @@ constexpr uint64_t kBulkRatio = 2000;
 constexpr uint32_t kBulkTogether = 3;
 constexpr uint32_t kBulkStillTogether = 2;
 
+constexpr uint64_t kBusyBytesPerSecond = 64u << 10;
+// Measured side by side (tools/bench): one exchange is faster in lane 1, 32 together are slower.
+constexpr uint32_t kBusyTogether = 16;
+// So long every flow of a burst takes to be counted as busy before the first of them is spliced.
+constexpr Duration kSettled = std::chrono::milliseconds(50);
+
 }  // namespace
 
 Traffic classify(const TrafficSample& sample) {
@@ -32,6 +38,13 @@ Traffic classify(const TrafficSample& sample) {
   return fast && less * kBulkRatio < more ? Traffic::kBulk : Traffic::kMixed;
 }
 
+bool is_busy(const TrafficSample& sample) {
+  const double seconds = std::chrono::duration<double>(sample.interval).count();
+  const double rate = static_cast<double>(kBusyBytesPerSecond) * seconds;
+  return classify(sample) == Traffic::kMixed &&
+         static_cast<double>(sample.from_downstream + sample.from_upstream) >= rate;
+}
+
 LaneAdvice advise(SpliceWish wish, const FlowFacts& facts) {
   if (wish == SpliceWish::kAlways) return {true, "spliced: data path mode sockmap"};
   if (facts.traffic == Traffic::kBulk) {
@@ -41,9 +54,11 @@ LaneAdvice advise(SpliceWish wish, const FlowFacts& facts) {
     return {false, "a bulk transfer alone is faster in user space"};
   }
   if (facts.redirecting) return {true, "spliced: an established flow"};
-  if (facts.bytes < kYoungBytes && facts.age < kYoungAge)
+  if (facts.age < kSettled || (facts.bytes < kYoungBytes && facts.age < kYoungAge))
     return {false, "too young to tell whether splicing pays"};
   if (facts.bytes == 0) return {false, "nothing to splice yet: no bytes so far"};
+  if (facts.busy_flows >= kBusyTogether)
+    return {false, "many busy exchanges at a time are faster in user space"};
   return {true, "spliced: an established flow"};
 }
 

@@ -21,16 +21,16 @@ constexpr Duration kRarestLook = std::chrono::seconds(4);
 // A send queue that a reader who keeps up does not leave behind: 2 ms at a Gbit/s.
 constexpr int kPiledUp = 256 * 1024;
 
-// One flow's share in the number of bulk transfers of the process.
-class BulkMark {
+// One flow's share in a number of flows of the process: bulk transfers, busy exchanges.
+class FlowMark {
  public:
-  explicit BulkMark(std::atomic<uint32_t>& flows) : flows_(flows) {}
-  BulkMark(const BulkMark&) = delete;
-  BulkMark& operator=(const BulkMark&) = delete;
-  ~BulkMark() { set(false); }
-  void set(bool bulk) {
-    if (bulk != set_) bulk ? ++flows_ : --flows_;
-    set_ = bulk;
+  explicit FlowMark(std::atomic<uint32_t>& flows) : flows_(flows) {}
+  FlowMark(const FlowMark&) = delete;
+  FlowMark& operator=(const FlowMark&) = delete;
+  ~FlowMark() { set(false); }
+  void set(bool counted) {
+    if (counted != set_) counted ? ++flows_ : --flows_;
+    set_ = counted;
   }
 
  private:
@@ -81,7 +81,7 @@ class SockmapRelay final : public Relay {
   uint64_t last_spliced_ = 0;
   MonotonicTime last_look_, last_change_;
   Duration look_interval_ = kFirstLook;
-  BulkMark bulk_;
+  FlowMark bulk_, busy_;
   std::unique_ptr<event::Timer> look_;
 };
 
@@ -96,6 +96,7 @@ SockmapRelay::SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, Spl
       last_look_(started_),
       last_change_(started_),
       bulk_(lane.maps().gauges().bulk_flows),
+      busy_(lane.maps().gauges().busy_flows),
       look_(lane.loop().timer([this] { on_look(); })) {
   ++lane_.counters().flows_total;
   ++lane_.counters().flows_active;
@@ -219,7 +220,7 @@ void SockmapRelay::on_look() {
   const MonotonicTime now = monotonic_now();
   if (flow_ && flow_->stuck()) {
     lane_.count_stuck_backlog();
-    return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck for 2 s");
+    return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck");
   }
   const TrafficSample sample{moved.received - last_total_.from_downstream,
                              moved.sent - last_total_.from_upstream, now - last_look_};
@@ -232,6 +233,7 @@ void SockmapRelay::on_look() {
 
   const Traffic traffic = classify(sample);
   bulk_.set(traffic == Traffic::kBulk);
+  busy_.set(is_busy(sample));
   look_again(silent);
   if (flow_) {
     // Lane 0 keeps these times by itself.
@@ -251,7 +253,7 @@ void SockmapRelay::on_look() {
   if (silent && flow_) return;  // what it was last is the best guess of what it will be
   const LaneAdvice advice =
       advise(wish_, {traffic, moved.received + moved.sent, now - started_, flow_ && flow_->redirecting(),
-                     slow_reader, lane_.maps().gauges().bulk_flows});
+                     slow_reader, lane_.maps().gauges().bulk_flows, lane_.maps().gauges().busy_flows});
   reason_ = advice.reason;
   if (flow_) {
     flow_->redirect(advice.redirect);
@@ -290,6 +292,7 @@ void SockmapRelay::finish(CloseReason reason, std::string detail) {
   if (before_.spliced_received + before_.spliced_sent > 0) before_.lane = Lane::kSkSkb;
   before_.lane_reason = reason_;
   bulk_.set(false);
+  busy_.set(false);
   const Outcome outcome{reason, before_, std::move(detail)};
   // May destroy this.
   std::exchange(done_, nullptr)(outcome);

@@ -30,7 +30,8 @@ TEST_CASE("mode auto waits until splicing can pay") {
   };
   CHECK_FALSE(redirect(1000, milliseconds(20)));
   CHECK(redirect(1000, milliseconds(300)));
-  CHECK(redirect(100'000, milliseconds(20)));
+  CHECK_FALSE(redirect(100'000, milliseconds(20)));  // who else is busy is not known yet
+  CHECK(redirect(100'000, milliseconds(60)));
   CHECK_FALSE(redirect(0, milliseconds(5000)));
 }
 
@@ -65,4 +66,25 @@ TEST_CASE("a spliced flow that talks stays spliced") {
       advise(SpliceWish::kMeasured, {.traffic = Traffic::kMixed, .bytes = 10, .redirecting = true});
   CHECK(advice.redirect);
   CHECK(advice.reason == "spliced: an established flow");
+}
+
+TEST_CASE("many busy exchanges stay in user space, a few are spliced") {
+  const auto redirect = [](bool redirecting, uint32_t busy_flows) {
+    return advise(SpliceWish::kMeasured, {.traffic = Traffic::kMixed,
+                                          .bytes = 1 << 20,
+                                          .age = milliseconds(500),
+                                          .redirecting = redirecting,
+                                          .busy_flows = busy_flows})
+        .redirect;
+  };
+  CHECK(redirect(false, 1));
+  CHECK(redirect(false, 15));
+  CHECK_FALSE(redirect(false, 16));
+  CHECK(redirect(true, 32));  // once in the sockmap, copying would cost more
+}
+
+TEST_CASE("busy is what exchanges at a rate, not what trickles or streams") {
+  CHECK(is_busy({5000, 5000, milliseconds(20)}));
+  CHECK_FALSE(is_busy({100, 100, milliseconds(20)}));
+  CHECK_FALSE(is_busy({20 << 20, 0, milliseconds(20)}));
 }
