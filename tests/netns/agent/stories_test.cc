@@ -7,7 +7,7 @@
 namespace sockmesh::test {
 namespace {
 
-const std::string kManifests = "tools/deploy/samples/";
+const std::string kManifests = "deploy/samples/";
 
 SocketAddress address(const std::string& text) { return SocketAddress::parse(text).value(); }
 
