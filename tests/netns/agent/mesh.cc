@@ -43,15 +43,32 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
   // The pod sees the mesh's names as its /etc/hosts; stdout is the access log, stderr what the agent says.
   const std::string script =
       fmt::format("mount --bind {} /etc/hosts && exec \"$@\" 2>{}", hosts, dir_.file("stderr"));
-  auto process = Process::start(
-      {.argv = {"unshare", "--mount", "sh", "-c", script, "sh", built_program("sockmesh-agent"), "--role",
-                options.role, "--config", config, "--run-dir", run_dir_, "--data-path", options.data_path,
-                "--workers", std::to_string(options.workers), "--drain-duration", "0s"},
-       .netns = &pod.netns,
-       .env = {{"POD_NAME", name},
-               {"POD_NAMESPACE", options.ns},
-               {"INSTANCE_IP", pod.v4.to_string() + "," + pod.v6.to_string()}},
-       .output = dir_.file("stdout")});
+  auto process = Process::start({.argv = {"unshare",
+                                          "--mount",
+                                          "sh",
+                                          "-c",
+                                          script,
+                                          "sh",
+                                          built_program("sockmesh-agent"),
+                                          "--role",
+                                          options.role,
+                                          "--config",
+                                          config,
+                                          "--run-dir",
+                                          run_dir_,
+                                          "--data-path",
+                                          options.data_path,
+                                          "--workers",
+                                          std::to_string(options.workers),
+                                          "--drain-duration",
+                                          "0s",
+                                          "--interception-mode",
+                                          options.interception},
+                                 .netns = &pod.netns,
+                                 .env = {{"POD_NAME", name},
+                                         {"POD_NAMESPACE", options.ns},
+                                         {"INSTANCE_IP", pod.v4.to_string() + "," + pod.v6.to_string()}},
+                                 .output = dir_.file("stdout")});
   must(process.has_value(), "starting the agent");
   process_ = std::move(*process);
   const SocketAddress health{IpAddress::loopback(false), 15021};
@@ -121,8 +138,8 @@ void Mesh::name(const std::string& host, const std::string& address) {
 }
 
 Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
-  must_run({built_program("sockmesh-init"), "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT",
-            "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020", "--dual-stack"},
+  must_run({built_program("sockmesh-init"), "-p", "15001", "-z", "15006", "-u", "1337", "-m",
+            options.interception, "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020", "--dual-stack"},
            &pod.netns);
   agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
   return *agents_.back();

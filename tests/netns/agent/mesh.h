@@ -21,6 +21,7 @@ struct AgentOptions {
   std::string ns = "default";
   std::string data_path = "auto";
   int workers = 2;
+  std::string interception = "REDIRECT";  // or TPROXY
 };
 
 // A running agent of a pod.
