@@ -46,6 +46,14 @@ void remove(const std::string& name) {
   (void)run({.argv = {"ip", "netns", "delete", name}});
 }
 
+// The kernel brings a link up, and gives it its link-local address and that one's route, in its own time.
+bool is_settled(const Netns& netns) {
+  const std::string link = must_run({"ip", "addr", "show", "dev", "eth0"}, &netns);
+  const std::string routes = must_run({"ip", "-6", "route", "show", "table", "all"}, &netns);
+  return link.find("state UP") != link.npos && link.find("tentative") == link.npos &&
+         routes.find("local fe80:") != routes.npos;
+}
+
 }  // namespace
 
 void remove_leftover_namespaces() {
@@ -139,6 +147,7 @@ Pod& PodNetwork::add(const std::string& name, const std::string& v4) {
                   "route add 0.0.0.0/0 via 169.254.1.1\n"
                   "route add ::/0 via fe80::1 dev eth0",
                   v4, v6->to_string()));
+  if (!eventually([&] { return is_settled(netns); })) throw std::runtime_error("eth0 of pod " + name);
   return *(pods_[name] = std::move(pod));
 }
 

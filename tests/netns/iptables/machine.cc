@@ -1,6 +1,7 @@
 #include "init_support/machine.h"
 
 #include <regex>
+#include <set>
 #include <stdexcept>
 
 #include "base/strings.h"
@@ -77,6 +78,26 @@ std::string picture_of(const Netns& netns) {
   static const std::regex kCounter("counter packets [0-9]+ bytes [0-9]+");
   return rules_and_routes(netns) +
          std::regex_replace(must_run({"nft", "list", "ruleset"}, &netns), kCounter, "counter");
+}
+
+std::vector<std::string> changed_lines(const std::string& before, const std::string& after) {
+  const auto only_in_first = [](const std::string& first, const std::string& second, const char* sign) {
+    std::multiset<std::string> others;
+    for (const auto line : split(second, '\n')) others.emplace(line);
+    std::vector<std::string> lines;
+    for (const auto line : split(first, '\n')) {
+      const auto found = others.find(std::string(line));
+      if (found == others.end())
+        lines.push_back(sign + std::string(line));
+      else
+        others.erase(found);
+    }
+    return lines;
+  };
+  std::vector<std::string> changed = only_in_first(before, after, "-");
+  for (auto& line : only_in_first(after, before, "+")) changed.push_back(std::move(line));
+  if (changed.empty() && before != after) changed.push_back("the order of the lines");
+  return changed;
 }
 
 void add_foreign_rules(const Netns& netns, const std::string& binary_kind) {

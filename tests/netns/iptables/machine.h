@@ -30,6 +30,10 @@ void in_pod(const Netns& netns, const std::string& command);
 std::string rules_and_routes(const Netns& netns);
 // The same and nft's own view, which also shows empty chains and the order in which chains were made.
 std::string picture_of(const Netns& netns);
+// How two such pictures differ, "-" before a line that is gone and "+" before a new one; empty if they do
+// not.
+inline const std::vector<std::string> kNothing;
+std::vector<std::string> changed_lines(const std::string& before, const std::string& after);
 
 // Rules such as a machine with docker, a CNI plugin and a careful owner has, in all tables of both families.
 void add_foreign_rules(const Netns& netns, const std::string& binary_kind);

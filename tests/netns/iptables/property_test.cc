@@ -2,12 +2,10 @@
 // Whatever the flags, a second run changes nothing, every damage is found and repaired, and in the end the
 // machine is as before.
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <random>
 
 #include "init_support/machine.h"
 #include "iptables/saved_state.h"
-#include "test_support/eventually.h"
 #include "test_support/process.h"
 
 namespace sockmesh::test {
@@ -16,9 +14,7 @@ namespace {
 
 using iptables::Action;
 
-// Enough to meet every pair of flags a few times over the runs; the time limit is for slow machines.
-constexpr int kRounds = 8;
-constexpr std::chrono::seconds kTimeLimit{8};
+constexpr int kRounds = 8;  // the same flags in every run, about half a second each
 
 class Flags {
  public:
@@ -96,10 +92,10 @@ void round(const std::string& kind, uint32_t seed) {
   const auto applied = run_init(netns, flags);
   INFO(applied.log);
   REQUIRE(applied.action == Action::applied);
-  CHECK(check_init(netns, flags) == std::vector<std::string>{});
+  CHECK(check_init(netns, flags) == kNothing);
   const std::string wanted = picture_of(netns);
   CHECK(run_init(netns, flags).action == Action::unchanged);
-  CHECK(picture_of(netns) == wanted);
+  CHECK(changed_lines(wanted, picture_of(netns)) == kNothing);
 
   for (int i = 0; i < 2; ++i) {
     const std::string command = damage(netns, program, random);
@@ -108,22 +104,18 @@ void round(const std::string& kind, uint32_t seed) {
     const auto repaired = run_init(netns, flags + " --reconcile");
     INFO(repaired.log);
     CHECK(repaired.action == Action::reconciled);
-    CHECK(check_init(netns, flags) == std::vector<std::string>{});
+    CHECK(check_init(netns, flags) == kNothing);
   }
   remove_strangers(netns, program);
 
   const auto cleaned = run_init(netns, flags + " --cleanup-only");
   INFO(cleaned.log);
   CHECK(cleaned.action == Action::cleaned);
-  CHECK(picture_of(netns) == before);
+  CHECK(changed_lines(before, picture_of(netns)) == kNothing);
 }
 
 void rounds(const std::string& kind) {
-  const auto end = std::chrono::steady_clock::now() + patient(kTimeLimit);
-  int done = 0;
-  for (uint32_t seed = 1; seed <= kRounds && std::chrono::steady_clock::now() < end; ++seed, ++done)
-    round(kind, seed);
-  CHECK(done > 0);
+  for (uint32_t seed = 1; seed <= kRounds; ++seed) round(kind, seed);
 }
 
 }  // namespace
