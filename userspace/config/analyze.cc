@@ -27,6 +27,7 @@ const Step kSteps[] = {
     {{"workloads", "Services that share pods agree on ports and protocols"}, analyze_workloads},
     {{"references", "hosts, subsets, gateways and selectors that are named exist"}, analyze_references},
     {{"destination-rules", "rules and subsets select somebody"}, analyze_destination_rules},
+    {{"policies", "policies have an effect, and TLS is verified"}, analyze_policies},
     {{"virtual-services", "routes are reachable, unambiguous and lead somewhere"}, analyze_virtual_services},
     {{"sidecars", "at most one Sidecar applies to a workload"}, analyze_sidecars},
     {{"gateways", "gateways do not take ports from each other, and lead somewhere"}, analyze_gateways},

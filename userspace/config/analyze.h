@@ -15,6 +15,8 @@
 //   SM0010  a Gateway's TCP port is not opened, no route leads on from it
 //   SM0011  a TCP route that can never match
 //   SM0012  a Service without an address
+//   SM0013  a DestinationRule's TLS, which is not applied
+//   SM0014  a security policy, which is not enforced
 #pragma once
 
 #include <string>

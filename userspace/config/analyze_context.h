@@ -78,6 +78,7 @@ void analyze_service_entries(Analysis& analysis);
 void analyze_workloads(Analysis& analysis);
 void analyze_references(Analysis& analysis);
 void analyze_destination_rules(Analysis& analysis);
+void analyze_policies(Analysis& analysis);
 void analyze_virtual_services(Analysis& analysis);
 void analyze_sidecars(Analysis& analysis);
 void analyze_gateways(Analysis& analysis);

@@ -105,6 +105,9 @@ void analyze_namespaces(Analysis& analysis) {
     if (label_is(labels, "istio-injection", "enabled") || (revision && !legacy)) injected.insert(name);
   }
   for (const auto& pod : analysis.resources.pods) {
+    if (pod->app_runs_as_proxy && !is_system(pod->meta.ns)) {
+      analysis.warning("IST0144", pod->meta, 0, "User ID (UID) 1337 is reserved for the sidecar proxy.");
+    }
     if (!injected.contains(pod->meta.ns) || pod->host_network || has_proxy(*pod)) continue;
     if (label_is(pod->meta.labels, "sidecar.istio.io/inject", "false")) continue;
     if (label_is(pod->meta.annotations, "sidecar.istio.io/inject", "false")) continue;

@@ -89,6 +89,15 @@ void read_container_ports(const Fields& container, Pod& pod) {
   });
 }
 
+constexpr uint32_t kProxyUid = 1337;
+
+// Whether it says that processes run as the proxy's user.
+bool runs_as_proxy(const Fields& spec) {
+  uint32_t user = 0;
+  spec.child("securityContext").read("runAsUser", user, kCount);
+  return user == kProxyUid;
+}
+
 void read_pod_status(const Fields& status, Pod& pod) {
   status.each("podIPs", [&](const Fields& in) {
     IpAddress ip;
@@ -196,8 +205,13 @@ void read_pod(const Fields& object, Meta&& meta, Resources& out) {
   spec.read("nodeName", pod.node, kObjectName);
   spec.read("serviceAccountName", pod.service_account, kObjectName);
   spec.read("hostNetwork", pod.host_network, kBool);
-  spec.each("containers",
-            [&](const Fields& container) { return read_container_ports(container, pod), true; });
+  pod.app_runs_as_proxy = runs_as_proxy(spec);
+  spec.each("containers", [&](const Fields& container) {
+    std::string name;
+    container.read("name", name, kText);
+    if (name != "istio-proxy" && runs_as_proxy(container)) pod.app_runs_as_proxy = true;
+    return read_container_ports(container, pod), true;
+  });
   spec.each("initContainers", [&](const Fields& container) {
     std::string restart;
     container.read("restartPolicy", restart, kText);

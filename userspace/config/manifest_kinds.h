@@ -28,6 +28,7 @@ void read_sidecar(const Fields& object, Meta&& meta, Resources& out);
 
 // manifest_policy.cc: DestinationRule and the policies it shares with Sidecar and MeshConfig.
 void read_destination_rule(const Fields& object, Meta&& meta, Resources& out);
+void read_policy(const Fields& object, Meta&& meta, Resources& out);  // kinds that are not applied
 
 // manifest_gateway_api.cc: gateway.networking.k8s.io.
 void read_k8s_gateway(const Fields& object, Meta&& meta, Resources& out);

@@ -23,6 +23,7 @@ void for_each_list(const Visit& visit) {
   visit(&Resources::destination_rules);
   visit(&Resources::gateways);
   visit(&Resources::sidecars);
+  visit(&Resources::policies);
   visit(&Resources::k8s_gateways);
   visit(&Resources::k8s_routes);
   visit(&Resources::reference_grants);

@@ -65,6 +65,8 @@ void read_traffic_policy(const Fields& in, bool top, TrafficPolicy& out) {
   if (const Fields tls = in.child("tls"); tls.present()) {
     out.tls_mode = "DISABLE";  // the mode of a block that names none
     tls.read("mode", out.tls_mode, kClientTlsModes);
+    out.has_ca_certificates = tls.has("caCertificates");
+    out.has_credential_name = tls.has("credentialName");
   }
   if (!top) return;
   if (const Fields proxy = in.child("proxyProtocol"); proxy.present()) {
@@ -102,6 +104,7 @@ void read_outlier(const Fields& in, TrafficPolicy::Outlier& out) {
   read_optional(in, "consecutiveGatewayErrors", out.consecutive_gateway, kCount);
   read_optional(in, "consecutiveLocalOriginFailures", out.consecutive_local_origin, kCount);
   in.read("splitExternalLocalOriginErrors", out.split_external_local_origin, kBool);
+  out.has_consecutive_errors = in.has("consecutiveErrors");
   read_optional(in, "interval", out.interval, kPositiveDuration);
   read_optional(in, "baseEjectionTime", out.base_ejection_time, kPositiveDuration);
   read_optional(in, "maxEjectionPercent", out.max_ejection_percent, kPercent);
@@ -156,6 +159,16 @@ void read_destination_rule(const Fields& object, Meta&& meta, Resources& out) {
     read_selector(selector, "matchLabels", rule.workload_selector.emplace());
   }
   keep(out.destination_rules, std::move(rule), object);
+}
+
+void read_policy(const Fields& object, Meta&& meta, Resources& out) {
+  Policy policy{std::move(meta)};
+  const Fields spec = object.child("spec");
+  if (const Fields selector = spec.child("selector"); selector.present()) {
+    read_selector(selector, "matchLabels", policy.selector.emplace());
+  }
+  policy.has_target = spec.has("targetRef") || spec.has("targetRefs");
+  keep(out.policies, std::move(policy), object);
 }
 
 }  // namespace sockmesh::config

@@ -13,6 +13,7 @@ namespace {
 constexpr std::array<std::string_view, 1> kCoreVersions{"v1"};
 constexpr std::array<std::string_view, 2> kDiscoveryVersions{"v1", "v1beta1"};
 constexpr std::array<std::string_view, 3> kIstioVersions{"v1", "v1beta1", "v1alpha3"};
+constexpr std::array<std::string_view, 3> kPolicyVersions{"v1", "v1beta1", "v1alpha1"};
 constexpr std::array<std::string_view, 4> kGatewayApiVersions{"v1", "v1beta1", "v1alpha3", "v1alpha2"};
 
 struct Kind {
@@ -36,6 +37,11 @@ constexpr Kind kKinds[] = {
     {"networking.istio.io", "DestinationRule", kIstioVersions, true, read_destination_rule},
     {"networking.istio.io", "Gateway", kIstioVersions, true, read_gateway},
     {"networking.istio.io", "Sidecar", kIstioVersions, true, read_sidecar},
+    {"security.istio.io", "AuthorizationPolicy", kPolicyVersions, true, read_policy},
+    {"security.istio.io", "PeerAuthentication", kPolicyVersions, true, read_policy},
+    {"security.istio.io", "RequestAuthentication", kPolicyVersions, true, read_policy},
+    {"telemetry.istio.io", "Telemetry", kPolicyVersions, true, read_policy},
+    {"extensions.istio.io", "WasmPlugin", kPolicyVersions, true, read_policy},
     {"gateway.networking.k8s.io", "Gateway", kGatewayApiVersions, true, read_k8s_gateway},
     {"gateway.networking.k8s.io", "TCPRoute", kGatewayApiVersions, true, read_k8s_route},
     {"gateway.networking.k8s.io", "TLSRoute", kGatewayApiVersions, true, read_k8s_route},

@@ -77,6 +77,7 @@ struct Pod {
   std::optional<bool> ready;                 // condition Ready; absent: ready
   bool terminating = false;                  // deletionTimestamp set
   bool host_network = false;
+  bool app_runs_as_proxy = false;  // an application's container has the proxy's uid, 1337
   std::vector<ContainerPort> ports;
   std::string owner_kind, owner_name;  // controller
 };
@@ -215,6 +216,7 @@ struct TrafficPolicy {
   struct Outlier {
     std::optional<uint32_t> consecutive_5xx, consecutive_gateway, consecutive_local_origin;
     bool split_external_local_origin = false;
+    bool has_consecutive_errors = false;  // the deprecated field, without effect
     std::optional<Duration> interval, base_ejection_time;
     std::optional<uint32_t> max_ejection_percent, min_health_percent;
   };
@@ -222,6 +224,7 @@ struct TrafficPolicy {
   std::optional<ConnectionPool> connection_pool;
   std::optional<Outlier> outlier;
   std::string tls_mode;  // "", DISABLE, SIMPLE, MUTUAL, ISTIO_MUTUAL
+  bool has_ca_certificates = false, has_credential_name = false;
   std::optional<model::ProxyProtocol> proxy_protocol;
   struct PortLevel;
   std::vector<PortLevel> port_level;
@@ -288,6 +291,14 @@ struct Sidecar {
   std::vector<Ingress> ingress;
   std::optional<OutboundTrafficPolicy> outbound;
   std::optional<TrafficPolicy::ConnectionPool> inbound_connection_pool;
+};
+
+// AuthorizationPolicy, PeerAuthentication, RequestAuthentication, Telemetry, WasmPlugin (meta.kind tells):
+// kept so that analyze can say what does not hold. Nothing here is applied.
+struct Policy {
+  Meta meta;
+  std::optional<Labels> selector;
+  bool has_target = false;  // targetRef, targetRefs
 };
 
 // ---- Gateway API ----
@@ -382,6 +393,7 @@ struct Resources {
   List<DestinationRule> destination_rules;
   List<Gateway> gateways;
   List<Sidecar> sidecars;
+  List<Policy> policies;
   List<K8sGateway> k8s_gateways;
   List<K8sRoute> k8s_routes;
   List<ReferenceGrant> reference_grants;

@@ -71,7 +71,8 @@ std::string rules_and_routes(const Netns& netns) {
     picture += must_run({"ip", kind, "route", "show", "table", "all"}, &netns);
   }
   static const std::regex kLifetime("[a-z]+_lft [0-9]+sec");
-  return picture + std::regex_replace(must_run({"ip", "addr"}, &netns), kLifetime, "");
+  // Only with -o does ip not look for the link's peer in the other namespaces of the machine.
+  return picture + std::regex_replace(must_run({"ip", "-o", "addr"}, &netns), kLifetime, "");
 }
 
 std::string picture_of(const Netns& netns) {
