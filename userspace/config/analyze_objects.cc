@@ -78,6 +78,33 @@ void validate_entry(Analysis& analysis, const ServiceEntry& entry) {
   }
 }
 
+// One host and port with several protocols, in ServiceEntries that somebody sees together. Each entry is told
+// once.
+void check_protocols(Analysis& analysis) {
+  std::set<const ServiceEntry*> told;
+  for (const auto& def : analysis.registry) {
+    if (!def->entry || told.contains(def->entry.get())) continue;
+    for (const RegistryPort& port : def->ports) {
+      std::set<std::string> entries{slashed(def->entry->meta)},
+          protocols{std::string(to_string(port.protocol))};
+      for (const auto& other : analysis.definitions_of(def->host)) {
+        const RegistryPort* same = other->port(port.port);
+        if (!other->entry || !same || !Analysis::seen_together(*def, *other)) continue;
+        entries.insert(slashed(other->entry->meta));
+        protocols.insert(std::string(to_string(same->protocol)));
+      }
+      if (protocols.size() < 2) continue;
+      analysis.warning(
+          "IST0177", def->entry->meta, port.line,
+          fmt::format("The ServiceEntries {} define the same host {} and port {} with different "
+                      "protocols: {}",
+                      fmt::join(entries, ", "), def->host, port.port, fmt::join(protocols, ", ")));
+      told.insert(def->entry.get());
+      break;
+    }
+  }
+}
+
 }  // namespace
 
 void analyze_namespaces(Analysis& analysis) {
@@ -166,22 +193,7 @@ void analyze_service_entries(Analysis& analysis) {
       }
     }
   }
-  for (const auto& def : analysis.registry) {
-    if (!def->entry) continue;
-    for (const auto& other : analysis.definitions_of(def->host)) {
-      if (other == def || !other->entry || !Analysis::seen_together(*def, *other)) continue;
-      for (const RegistryPort& port : def->ports) {
-        const RegistryPort* same = other->port(port.port);
-        if (!same || same->protocol == port.protocol) continue;
-        analysis.warning(
-            "IST0177", def->entry->meta, port.line,
-            fmt::format("The ServiceEntry {} defines host {} port {} with protocol {}, which conflicts with "
-                        "protocol {} of ServiceEntry {}",
-                        slashed(def->entry->meta), def->host, port.port, to_string(port.protocol),
-                        to_string(same->protocol), slashed(other->entry->meta)));
-      }
-    }
-  }
+  check_protocols(analysis);
 }
 
 void analyze_sidecars(Analysis& analysis) {

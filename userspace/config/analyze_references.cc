@@ -114,7 +114,7 @@ void analyze_destination_rules(Analysis& analysis) {
       if (!def || subset.labels.empty() || analysis.has_endpoints(*def, subset.labels)) continue;
       analysis.error(
           "IST0173", rule->meta, subset.line,
-          fmt::format("The Subset {} defined in the DestinationRule does not select any pods, which may lead "
+          fmt::format("The Subset {} defined in the DestinationRule does not select any pods. Which may lead "
                       "to 503 UH (NoHealthyUpstream).",
                       subset.name));
     }
@@ -195,10 +195,10 @@ void analyze_workloads(Analysis& analysis) {
   for (const auto& def : analysis.registry) {
     if (def->service && !def->service->selector.empty()) by_namespace[def->ns].push_back(def.get());
   }
-  std::set<std::string> seen;  // workloads: their pods are alike
+  std::set<std::pair<std::string, std::string>> seen;  // workloads: their pods are alike
   for (const auto& pod : analysis.resources.pods) {
-    const std::string workload = describe(*pod).name + "." + pod->meta.ns;
-    if (!seen.insert(workload).second) continue;
+    const std::string workload(describe(*pod).name);
+    if (!seen.emplace(pod->meta.ns, workload).second) continue;
     std::map<uint16_t, std::vector<Use>> uses;  // by target port
     for (const ServiceDef* def : by_namespace[pod->meta.ns]) {
       if (!labels_contain(pod->meta.labels, def->service->selector)) continue;
@@ -211,7 +211,7 @@ void analyze_workloads(Analysis& analysis) {
       std::set<std::string> services, protocols;
       std::set<uint16_t> ports;
       for (const Use& use : entry.second) {
-        services.insert(use.service->meta.name);
+        services.insert(slashed(use.service->meta));
         protocols.insert(std::string(to_string(use.port->protocol)));
         ports.insert(use.port->port);
       }
@@ -222,7 +222,7 @@ void analyze_workloads(Analysis& analysis) {
             "IST0116", pod->meta, 0,
             fmt::format("This deployment {} is associated with multiple services using port {} but different "
                         "protocols: {}",
-                        workload, entry.first, list(protocols)));
+                        workload, entry.first, list(services)));
       }
       if (ports.size() > 1) {
         analysis.warning(

@@ -1,78 +1,8 @@
 // One small mesh a code: what is found, word by word where Istio has the words, and what is not.
-#include "config/analyze.h"
-
-#include <catch2/catch.hpp>
+#include "analyze_fixture.h"
 
 using namespace sockmesh;
 using namespace sockmesh::config;
-
-namespace {
-
-struct Found {
-  std::vector<std::string> lines;
-  size_t count(const std::string& code) const {
-    return static_cast<size_t>(std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
-      return line.find("[" + code + "]") != std::string::npos;
-    }));
-  }
-  std::string of(const std::string& code) const {  // all lines with the code
-    std::string out;
-    for (const std::string& line : lines) {
-      if (line.find("[" + code + "]") != std::string::npos) out += line + "\n";
-    }
-    return out;
-  }
-};
-
-Found run(const std::string& manifests) {
-  Resources resources;
-  std::vector<ReadProblem> problems;
-  REQUIRE(read_manifest(manifests, "m.yaml", resources, problems));
-  Found found;
-  for (const model::Finding& finding : analyze(resources, problems))
-    found.lines.push_back(to_string(finding));
-  std::string all;
-  for (const std::string& line : found.lines) all += line + "\n";
-  UNSCOPED_INFO(all);
-  return found;
-}
-
-std::string object(const std::string& kind, const std::string& name, const std::string& rest) {
-  const bool core = kind == "Service" || kind == "Pod" || kind == "Namespace" || kind == "ConfigMap";
-  const std::string api = core                      ? "v1"
-                          : kind == "EndpointSlice" ? "discovery.k8s.io/v1"
-                                                    : "networking.istio.io/v1";
-  return "apiVersion: " + api + "\nkind: " + kind + "\nmetadata: {name: " + name + "}\n" + rest + "\n---\n";
-}
-std::string annotated(std::string text, const std::string& annotation) {
-  const size_t at = text.find("metadata: {") + 11;
-  return text.insert(at, "annotations: {" + annotation + "}, ");
-}
-std::string created(std::string text, const std::string& year) {
-  const size_t at = text.find("metadata: {") + 11;
-  return text.insert(at, "creationTimestamp: \"" + year + "-01-01T00:00:00Z\", ");
-}
-
-std::string service(const std::string& name, const std::string& ip,
-                    const std::string& ports = "[{name: tcp, port: 9000}]") {
-  return object("Service", name,
-                "spec: {clusterIP: " + ip + ", selector: {app: " + name + "}, ports: " + ports + "}");
-}
-std::string pod(const std::string& name, const std::string& app, const std::string& ip,
-                const std::string& port = "9000") {
-  std::string text = object(
-      "Pod", name,
-      "spec: {containers: [{name: a, ports: [{containerPort: " + port + "}]}]}\nstatus: {podIP: " + ip + "}");
-  const size_t at = text.find("metadata: {") + 11;
-  return text.insert(at, "labels: {app: " + app + "}, ");
-}
-std::string entry(const std::string& name, const std::string& host, const std::string& rest) {
-  return object("ServiceEntry", name, "spec: {hosts: [" + host + "], " + rest + "}");
-}
-
-const std::string kEcho = service("echo", "10.96.0.1") + pod("echo-1", "echo", "10.244.0.1");
-
-}  // namespace
 
 TEST_CASE("analyze: a sound mesh has nothing to report") {
   const Found found = run(
@@ -262,11 +192,12 @@ TEST_CASE("analyze: IST0116, IST0137 Services that share pods") {
       run(pod("p", "x", "10.0.0.1") + sharing("a", "{name: tcp, port: 80, targetPort: 9000}") +
           sharing("b", "{name: http, port: 81, targetPort: 9000}"));
   CHECK_THAT(found.of("IST0116"),
-             Catch::Contains("This deployment p.default is associated with multiple services using port 9000 "
-                             "but different protocols: [HTTP TCP]"));
-  CHECK_THAT(found.of("IST0137"),
-             Catch::Contains("This deployment p.default is associated with multiple services [a b] using "
-                             "targetPort \"9000\" but different ports: [80 81]."));
+             Catch::Contains("This deployment p is associated with multiple services using port 9000 but "
+                             "different protocols: [default/a default/b]"));
+  CHECK_THAT(
+      found.of("IST0137"),
+      Catch::Contains("This deployment p is associated with multiple services [default/a default/b] using "
+                      "targetPort \"9000\" but different ports: [80 81]."));
 }
 
 TEST_CASE("analyze: IST0118, IST0150, SM0012 Services") {
@@ -293,7 +224,9 @@ TEST_CASE("analyze: IST0127, IST0173, IST0174 who is selected") {
                          "spec: {host: echo, subsets: [{name: v1, labels: {version: v1}}, {name: all}]}"));
   CHECK(found.count("IST0173") == 1);
   CHECK_THAT(found.of("IST0173"),
-             Catch::Contains("The Subset v1 defined in the DestinationRule does not select any pods"));
+             Catch::Contains(
+                 "The Subset v1 defined in the DestinationRule does not select any pods. Which may lead to "
+                 "503 UH (NoHealthyUpstream).\n"));
   CHECK(run(kEcho + object("DestinationRule", "d", "spec: {host: \"*.default.svc.cluster.local\"}"))
             .lines.empty());
 }
@@ -324,7 +257,11 @@ TEST_CASE("analyze: IST0134, IST0177 ServiceEntries") {
     return entry(name, "e.example.com",
                  "addresses: [1.1.1.1], ports: [{number: 1, name: a, protocol: " + protocol + "}]");
   };
-  CHECK(run(with("a", "TCP") + with("b", "HTTP")).count("IST0177") == 2);
+  const Found two = run(with("a", "TCP") + with("b", "HTTP"));
+  CHECK(two.count("IST0177") == 2);
+  CHECK_THAT(two.of("IST0177"),
+             Catch::Contains("The ServiceEntries default/a, default/b define the same host "
+                             "e.example.com and port 1 with different protocols: HTTP, TCP"));
   CHECK(run(with("a", "TCP") + with("b", "TCP")).count("IST0177") == 0);
 }
 
