@@ -54,9 +54,8 @@ Result<void> SelfTestFlow::splice() {
   SOCKMESH_CHECK(pair_->insert(Side::kUpstream));
   SOCKMESH_CHECK(pair_->insert(Side::kDownstream));
   pair_->arm();
-  pair_->kick(Side::kDownstream);
-  pair_->kick(Side::kUpstream);
-  return {};
+  SOCKMESH_CHECK(pair_->kick(Side::kDownstream));
+  return pair_->kick(Side::kUpstream);
 }
 
 uint64_t SelfTestFlow::send(Side from, uint64_t bytes) {

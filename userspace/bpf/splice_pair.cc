@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cerrno>
 
 namespace sockmesh::bpf {
 
@@ -81,9 +82,11 @@ void SplicePair::disarm() {
   write_words();
 }
 
-void SplicePair::kick(Side from) const {
+Result<void> SplicePair::kick(Side from) const {
   char byte;
-  [[maybe_unused]] const auto ignored = recv(sides_[index(from)].socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (recv(sides_[index(from)].socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno != EAGAIN)
+    return fail(os_error("receiving"));
+  return {};
 }
 
 DirectionCounters SplicePair::counters(Side from) const {

@@ -8,13 +8,11 @@
 #include <utility>
 
 #include "base/result.h"
+#include "bpf/side.h"
 #include "bpf/splice_maps.h"
 #include "bpf/tcp_progress.h"
 
 namespace sockmesh::bpf {
-
-enum class Side : uint8_t { kDownstream = 0, kUpstream = 1 };
-constexpr Side other(Side side) { return side == Side::kDownstream ? Side::kUpstream : Side::kDownstream; }
 
 // Bytes that came from a side since insertion.
 struct DirectionCounters {
@@ -41,7 +39,9 @@ class SplicePair {
   void arm();     // step 6: redirect from now on, where user space holds nothing
   void disarm();  // PASS from now on
   bool armed() const { return armed_; }
-  void kick(Side from) const;  // step 7: runs the verdict over bytes that were there before the insertion
+  // Step 7: runs the verdict over bytes that were there before the insertion. An error is the socket's own;
+  // the kernel tells it once, so the caller has to keep it.
+  Result<void> kick(Side from) const;
 
   DirectionCounters counters(Side from) const;
   bool broken(Side from) const;  // the stream can't be trusted: reset the flow (SPLICE_BROKEN)

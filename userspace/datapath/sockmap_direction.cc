@@ -34,7 +34,7 @@ SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {
 }
 
 SockmapDirection::Step SockmapDirection::unusable() {
-  return lost(Step::kSourceLost,
+  return lost(Step::kUnusable,
               Error{"a retransmitted segment could not be trimmed; the stream is unusable", EIO});
 }
 
@@ -58,7 +58,8 @@ SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
       if (const Step step = write_pending(); step != Step::kMore) return wait(step, scratch);
     }
     if (end_seen_) return finish();
-    const bool expected = copies() || look_for_end_ || pair_.counters(from_).passed > pair_.consumed(from_);
+    const bool expected =
+        copies() || look_for_end_ || source_failed_ || pair_.counters(from_).passed > pair_.consumed(from_);
     if (!expected) return Step::kIdle;
     if (reads == kReadsPerTurn) return Step::kMore;
     if (const Step step = read(scratch); step != Step::kMore) return step;
@@ -78,6 +79,8 @@ SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch
   if (unread() < 2 * kReceiveQueueBytes) return step;
   while (unread() > kReceiveQueueBytes) {
     const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR && !source_failed_)
+      return lost(Step::kSourceLost, os_error("receiving"));
     if (n <= 0) break;
     if (pair_.broken(from_)) return unusable();
     pending_.erase(pending_.begin(),
@@ -96,14 +99,16 @@ SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
     pending_.assign(bytes.begin(), bytes.end());
     return Step::kSoon;
   }
+  if (n < 0 && errno == EINTR) return Step::kMore;
   const bool more_passed = pair_.counters(from_).passed > pair_.consumed(from_);
+  // After a failure 0 is no end of stream, and an error only says again that it has failed.
+  if (source_failed_) return more_passed || !backlog_drained() ? Step::kSoon : Step::kDrained;
   if (n == 0) {
     // 0 with PASSed bytes outstanding is not the end: they wait behind what was redirected to this socket.
     if (more_passed) return Step::kSoon;
     end_seen_ = true;
     return Step::kMore;
   }
-  if (errno == EINTR) return Step::kMore;
   if (errno == EAGAIN) {
     if (look_for_end_) return Step::kSoon;
     return more_passed || copies() ? Step::kInput : Step::kIdle;

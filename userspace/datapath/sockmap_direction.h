@@ -23,14 +23,17 @@ namespace sockmesh::datapath {
 class SockmapDirection {
  public:
   enum class Step : uint8_t {
-    kIdle,    // the kernel moves the bytes; told by the ring when it stops to
-    kInput,   // until the source is readable
-    kOutput,  // until the target is writable
-    kSoon,    // look again in a millisecond: a backlog is draining, or the queue behind it has not come up
-    kMore,    // nothing: its share of this turn is used up
-    kEnded,   // the end was passed on; nothing more to do, ever
-    kSourceLost,
-    kTargetLost,  // error() says why; the flow is to be reset
+    kIdle,     // the kernel moves the bytes; told by the ring when it stops to
+    kInput,    // until the source is readable
+    kOutput,   // until the target is writable
+    kSoon,     // look again in a millisecond: a backlog is draining, or the queue behind it has not come up
+    kMore,     // nothing: its share of this turn is used up
+    kEnded,    // the end was passed on; nothing more to do, ever
+    kDrained,  // the source has failed, and what it had sent before is in the target's send queue
+    // error() says why:
+    kSourceLost,  // call source_has_failed(), and go on
+    kTargetLost,
+    kUnusable,  // bytes are missing from the stream: reset the flow
   };
 
   // `source` and `target` are the sockets of `from` and the other side; pair and sockets must outlive this.
@@ -40,6 +43,9 @@ class SockmapDirection {
   Step advance(std::span<char> scratch);
   void source_has_ended() { look_for_end_ = true; }     // EPOLLRDHUP was seen: find the end of the stream
   bool looks_for_end() const { return look_for_end_; }  // then EPOLLRDHUP need not be watched any more
+  // What came from the source before it failed is still passed on: to kDrained, or, when its FIN was seen
+  // before, to kEnded.
+  void source_has_failed() { source_failed_ = true; }
 
   // Every byte goes through recv(): not in the sockmap, or disarmed. Then kInput takes kIdle's place.
   bool copies() const { return !pair_.armed() || !pair_.inserted(from_); }
@@ -55,6 +61,8 @@ class SockmapDirection {
   uint64_t copied() const {  // read from the source and written to the target
     return pair_.consumed(from_) + written_;
   }
+  // Bytes have come that are not in the target's send queue.
+  bool holding() { return received() > spliced() + copied() || backlog() > 0; }
 
  private:
   Step read(std::span<char> scratch);
@@ -77,6 +85,7 @@ class SockmapDirection {
   uint64_t placed_ = 0;        // bytes known to have reached the target's send queue
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
   bool look_for_end_ = false;
+  bool source_failed_ = false;
   bool end_seen_ = false;
   bool ended_ = false;
   Error error_;

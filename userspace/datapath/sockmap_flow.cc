@@ -9,19 +9,15 @@
 #include <algorithm>
 
 #include "datapath/sockmap_lane.h"
+#include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
-
-using bpf::Side;
 
 namespace {
 
 constexpr Duration kSoon = std::chrono::milliseconds(1);
-// A worker that has bytes and a writable socket needs microseconds, but a machine that is loaded ten times over can
-// withhold the processor from it for seconds. Waiting costs time, a reset costs a connection: so long enough to be sure.
-constexpr Duration kStuck = std::chrono::seconds(30);
-// Redirected bytes of all flows that may wait for workers. A flow that would add to more copies instead.
-constexpr uint64_t kBacklogBudget = 256u << 20;
+// So long the bytes of a failed socket may take to come out when they may be lost: see patience().
+constexpr Duration kHopeless = std::chrono::seconds(1);
 
 constexpr Side kSides[] = {Side::kDownstream, Side::kUpstream};
 
@@ -54,14 +50,14 @@ SockmapFlow::SockmapFlow(SockmapLane& lane, Pair sockets, Inserted inserted, End
       directions_{
           SockmapDirection(*pair_, Side::kDownstream, sockets_.downstream.get(), sockets_.upstream.get()),
           SockmapDirection(*pair_, Side::kUpstream, sockets_.upstream.get(), sockets_.downstream.get())},
+      failed_early_(std::move(inserted.failed)),
       soon_(lane.loop().timer([this] { run(); })) {
   lane_.add(*this, pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
 }
 
-SockmapFlow::~SockmapFlow() { release(); }
-
-int SockmapFlow::socket(Side side) const {
-  return side == Side::kDownstream ? sockets_.downstream.get() : sockets_.upstream.get();
+SockmapFlow::~SockmapFlow() {
+  ends_.stop(CloseReason::kAborted, true);
+  release(ends_);
 }
 
 void SockmapFlow::start() {
@@ -76,6 +72,11 @@ void SockmapFlow::start() {
 }
 
 void SockmapFlow::on_ready(Side side, uint32_t events) {
+  if (events & (EPOLLRDHUP | EPOLLHUP)) direction(side).source_has_ended();
+  if (events & EPOLLHUP) {
+    watched(side).hung_up = true;
+    watched(side).watch.reset();
+  }
   if (events & EPOLLERR) {
     if (const int error = socket_error(socket(side))) {
       // TCP never puts EPIPE on a socket that still lives; a redirected FIN does (bpf/README.md). Seen once,
@@ -84,11 +85,6 @@ void SockmapFlow::on_ready(Side side, uint32_t events) {
         lane_.maps().disable("EPIPE on a socket that was not shut down");
       return lost(side, os_error("the connection", error));
     }
-  }
-  if (events & (EPOLLRDHUP | EPOLLHUP)) direction(side).source_has_ended();
-  if (events & EPOLLHUP) {
-    watched(side).hung_up = true;
-    watched(side).watch.reset();
   }
   run();
 }
@@ -105,16 +101,42 @@ void SockmapFlow::redirect(bool wanted) {
 }
 
 void SockmapFlow::run() {
+  for (const Side side : kSides)
+    if (const auto error = std::exchange(failed_early_[index(side)], std::nullopt)) return lost(side, *error);
   const auto scratch = lane_.scratch();
-  Step steps[2];
+  std::array<Step, 2> steps{Step::kEnded, Step::kEnded};
   for (const Side from : kSides) {
+    if (failed_ && failed_->side == other(from)) continue;  // its bytes have nowhere to go
     SockmapDirection& own = direction(from);
-    const Step step = steps[static_cast<size_t>(from)] = own.advance(scratch);
+    const Step step = steps[index(from)] = own.advance(scratch);
     if (step == Step::kSourceLost) return lost(from, own.error());
     if (step == Step::kTargetLost) return lost(other(from), own.error());
+    if (step == Step::kUnusable) {
+      ends_.fail(from, false, own.error().message);
+      return finish("");
+    }
+    if (own.end_seen()) ends_.end(from);
+    if (own.ended()) ends_.pass_on(from);
   }
-  if (steps[0] == Step::kEnded && steps[1] == Step::kEnded) return finish(CloseReason::kFinished, "");
+  if (failed_) pass_on_rest(steps[index(failed_->side)]);
+  if (ends_.over()) return finish("");
   wait_for(steps[0], steps[1]);
+}
+
+// A server that answers and closes with the request unread sends its answer and then RST: the answer is
+// passed on, as far as the other side takes it at once, and then the RST. After a FIN it is waited for.
+void SockmapFlow::pass_on_rest(Step step) {
+  if (ends_.failed(failed_->side)) return;
+  const SockmapDirection& own = direction(failed_->side);
+  const bool still_coming = step == Step::kSoon || step == Step::kMore;
+  if (still_coming && !own.end_seen() && lane_.loop().now() - failed_->since < patience()) return;
+  ends_.fail(failed_->side, !own.ended(), failed_->error);
+}
+
+// What was redirected towards the failed socket stays in its queue for ever, and what it PASSed behind that
+// is lost with it, which the kernel does not tell.
+Duration SockmapFlow::patience() {
+  return direction(other(failed_->side)).backlog() > 0 ? kHopeless : lane_.limits().stuck;
 }
 
 void SockmapFlow::wait_for(Step down, Step up) {
@@ -151,10 +173,11 @@ SockmapFlow::Totals SockmapFlow::totals() {
           .upstream_closed = up.end_seen()};
 }
 
-bool SockmapFlow::stuck() {
+SockmapFlow::Health SockmapFlow::health() {
   uint64_t backlog = 0;
   bool stuck = false;
   for (const Side from : kSides) {
+    if (failed_ && failed_->side == other(from)) continue;  // never to be written
     Watched& target = watched(other(from));
     const uint64_t waiting = direction(from).backlog();
     const uint64_t placed = waiting ? pair_->placed(from).value_or(0) : 0;
@@ -163,42 +186,56 @@ bool SockmapFlow::stuck() {
     target.backlog = waiting;
     target.placed = placed;
     backlog += waiting;
-    stuck |= lane_.loop().now() - target.stuck_since > kStuck && writable(socket(other(from)));
+    stuck |= lane_.loop().now() - target.stuck_since > lane_.limits().stuck && writable(socket(other(from)));
   }
   auto& all = lane_.maps().gauges().backlog_bytes;
   const uint64_t sum = all += backlog - gauge_backlog_;
   gauge_backlog_ = backlog;
-  if (backlog > 0 && sum > kBacklogBudget) redirect(false);
-  return stuck;
+  if (stuck) return Health::kStuck;
+  return backlog > 0 && sum > lane_.limits().backlog_bytes ? Health::kOverBudget : Health::kFine;
 }
 
 void SockmapFlow::lost(Side side, const Error& error) {
-  finish(side == Side::kDownstream ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset,
-         error.message);
+  if (!failed_) {
+    failed_ = Failed{side, error.message, lane_.loop().now()};
+    direction(side).source_has_failed();
+  } else if (failed_->side != side) {
+    ends_.fail(failed_->side, false, failed_->error);
+    ends_.fail(side, false, error.message);
+    return finish("");
+  }
+  run();
 }
 
-void SockmapFlow::close(CloseReason reason, std::string detail) { finish(reason, std::move(detail)); }
+void SockmapFlow::close(CloseReason reason, std::string detail) {
+  if (failed_) ends_.fail(failed_->side, false, failed_->error);
+  // From here on the kernel moves nothing more. Bytes that arrive between the look and the close are lost as
+  // if they had come after it.
+  pair_->disarm();
+  ends_.stop(reason, direction(Side::kDownstream).holding() || direction(Side::kUpstream).holding());
+  finish(std::move(detail));
+}
 
-void SockmapFlow::finish(CloseReason reason, std::string detail) {
+void SockmapFlow::finish(std::string detail) {
   const Totals final = totals();
-  if (reason == CloseReason::kFinished)
-    for (const Side side : kSides) bpf::reset_on_close(socket(side), false);
-  release();
+  release(ends_);
+  if (!ends_.error().empty()) detail = ends_.error();
   // May destroy this.
-  std::exchange(ended_, nullptr)(reason, std::move(detail), final);
+  std::exchange(ended_, nullptr)(ends_.reason(), std::move(detail), final);
 }
 
-// Sockets before slots: a slot may not be reused while its socket can still receive. SO_LINGER{1,0} is set
-// unless the flow came to its proper end, so close() sends RST both ways.
-void SockmapFlow::release() {
+// Sockets before slots: a slot may not be reused while its socket can still receive.
+void SockmapFlow::release(const FlowEnds& how) {
   if (!pair_) return;
   for (Watched& own : watched_) own.watch.reset();
   soon_.reset();
   lane_.remove(pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
   lane_.maps().gauges().backlog_bytes -= gauge_backlog_;
   pair_->disarm();
-  sockets_.downstream.reset();
-  sockets_.upstream.reset();
+  for (const Side side : kSides) {
+    bpf::reset_on_close(socket(side), false);
+    close_as(std::move(owned(side)), how.closing(side));
+  }
   pair_.reset();
 }
 

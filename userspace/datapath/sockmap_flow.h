@@ -7,8 +7,9 @@
 // In steady state nothing here runs: the kernel moves the bytes, and each socket is watched for its end
 // alone. When the verdict begins to PASS, the worker's ring tells, and the direction
 // (datapath/sockmap_direction.h) copies until it has caught up. Ends: FIN both ways, each passed on after its
-// backlog has drained; a reset or an error on either side, which resets both; what the owner decides (idle,
-// deadline, abort).
+// backlog has drained; a reset or an error on either side, which resets the other after what had come before;
+// what the owner decides (idle, deadline, abort). How the sockets are closed then is decided for all lanes in
+// datapath/user_ends.h.
 //
 // Thread rule: that of the loop. The owner may destroy the flow at any time, from `ended` too; a flow
 // destroyed while it runs resets both sides.
@@ -23,6 +24,7 @@
 #include "datapath/relay.h"
 #include "datapath/sockmap_direction.h"
 #include "datapath/sockmap_insertion.h"
+#include "datapath/user_ends.h"
 #include "event/loop.h"
 
 namespace sockmesh::datapath {
@@ -51,12 +53,17 @@ class SockmapFlow {
   bool redirecting() const { return pair_->armed(); }
   const std::string& copied_because() const { return copied_because_; }  // "" when it can be redirected
   Totals totals();
-  bpf::SplicePair::Record record(bpf::Side from) const { return pair_->record(from); }
+  bpf::SplicePair::Record record(Side from) const { return pair_->record(from); }
 
-  void close(CloseReason reason, std::string detail);  // resets both sides, then `ended`
-  // The watchdog; call it every few hundred milliseconds while bytes move. True when bytes that were
-  // redirected do not move although their target takes bytes: then the flow is to be closed.
-  bool stuck();
+  // FIN to both sides when nothing is under way and this is no abort, else RST; then `ended`.
+  void close(CloseReason reason, std::string detail);
+  // The watchdog; call it every few hundred milliseconds while bytes move.
+  enum class Health : uint8_t {
+    kFine,
+    kOverBudget,  // too many redirected bytes wait in the kernel, some of them of this flow: don't redirect
+    kStuck,       // redirected bytes do not move although their target takes bytes: close the flow
+  };
+  Health health();
 
  private:
   using Step = SockmapDirection::Step;
@@ -67,16 +74,25 @@ class SockmapFlow {
     uint64_t backlog = 0, placed = 0;
     MonotonicTime stuck_since{};
   };
-  int socket(bpf::Side side) const;
-  SockmapDirection& direction(bpf::Side from) { return directions_[static_cast<size_t>(from)]; }
-  Watched& watched(bpf::Side side) { return watched_[static_cast<size_t>(side)]; }
+  // A side whose socket failed; what had come from it before is being passed on.
+  struct Failed {
+    Side side;
+    std::string error;
+    MonotonicTime since;
+  };
+  Fd& owned(Side side) { return side == Side::kDownstream ? sockets_.downstream : sockets_.upstream; }
+  int socket(Side side) { return owned(side).get(); }
+  SockmapDirection& direction(Side from) { return directions_[index(from)]; }
+  Watched& watched(Side side) { return watched_[index(side)]; }
 
-  void on_ready(bpf::Side side, uint32_t events);
+  void on_ready(Side side, uint32_t events);
   void run();
   void wait_for(Step down, Step up);
-  void lost(bpf::Side side, const Error& error);
-  void finish(CloseReason reason, std::string detail);
-  void release();
+  void lost(Side side, const Error& error);
+  void pass_on_rest(Step step);
+  Duration patience();
+  void finish(std::string detail);
+  void release(const FlowEnds& how);
 
   SockmapLane& lane_;
   Pair sockets_;
@@ -85,6 +101,9 @@ class SockmapFlow {
   Ended ended_;
   std::array<SockmapDirection, 2> directions_;
   std::array<Watched, 2> watched_;
+  std::array<std::optional<Error>, 2> failed_early_;  // before start()
+  std::optional<Failed> failed_;
+  FlowEnds ends_;
   std::unique_ptr<event::Timer> soon_;
   uint64_t gauge_backlog_ = 0;  // what of gauges().backlog_bytes is ours
 };

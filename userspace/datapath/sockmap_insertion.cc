@@ -27,9 +27,11 @@ Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets,
     pair.arm();  // 6
 
   // 7: bytes that were queued before the insertion wait for the next segment otherwise.
-  pair.kick(Side::kDownstream);
-  pair.kick(Side::kUpstream);
-  return Inserted{std::move(pair), std::move(copied_because)};
+  Inserted inserted{std::move(pair), std::move(copied_because), {}};
+  for (const Side side : {Side::kDownstream, Side::kUpstream})
+    if (auto kicked = inserted.pair.kick(side); !kicked)
+      inserted.failed[static_cast<size_t>(side)] = std::move(kicked).error();
+  return inserted;
 }
 
 }  // namespace sockmesh::datapath

@@ -2,6 +2,7 @@
 // 3 to 7). Thread rule: the thread of the flow.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,8 @@ struct Inserted {
   // Empty: armed. Otherwise one side did not go in (its FIN came first), and why: the flow has to be copied
   // for its whole life, since a socket that is in cannot be taken out.
   std::string copied_because;
+  // By side: the error of a socket that failed meanwhile. The kernel tells it once.
+  std::array<std::optional<Error>, 2> failed;
 };
 
 // An error leaves the sockets as they were; the flow stays in lane 0.

@@ -8,12 +8,11 @@ namespace sockmesh::datapath {
 namespace {
 
 constexpr size_t kScratchBytes = 256 * 1024;  // the most that one direction reads at a time, and holds
-constexpr uint64_t kStuckBacklogsTolerated = 3;
 
 }  // namespace
 
-SockmapLane::SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps)
-    : loop_(loop), maps_(maps), scratch_(kScratchBytes) {
+SockmapLane::SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps, const SockmapLimits& limits)
+    : loop_(loop), maps_(maps), limits_(limits), scratch_(kScratchBytes) {
   const auto number = maps.lease_ring();
   if (!number) return;
   auto ring = bpf::SpliceRing::open(
@@ -76,7 +75,7 @@ std::string SockmapLane::disabled_text() const {
 }
 
 void SockmapLane::count_stuck_backlog() {
-  if (++counters_.watchdog_resets >= kStuckBacklogsTolerated)
+  if (++counters_.watchdog_resets >= limits_.stuck_flows)
     maps_.disable("redirected bytes got stuck on their way to a writable socket, several times");
 }
 

@@ -18,17 +18,30 @@ namespace sockmesh::datapath {
 
 class SockmapFlow;
 
+// What the lane puts up with (facts 5.7).
+struct SockmapLimits {
+  // A worker that has bytes and a writable socket needs microseconds, but a machine that is loaded ten times
+  // over can withhold the processor from it for seconds. Waiting costs time, a reset costs a connection: so
+  // long enough to be sure.
+  Duration stuck = std::chrono::seconds(30);
+  // So many flows with a stuck backlog are an accident; then the lane is given up.
+  uint64_t stuck_flows = 3;
+  // Redirected bytes of all flows that may wait for workers. A flow that would add to more copies instead.
+  uint64_t backlog_bytes = 256u << 20;
+};
+
 class SockmapLane {
  public:
   // `loop` and `maps` must outlive this, and this its flows and relays. Leases one of the maps' rings; when
   // none is free, flows watch their sockets for PASSed bytes instead, which costs a wake-up a segment.
-  SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps);
+  SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps, const SockmapLimits& limits = {});
   ~SockmapLane();
 
   event::Loop& loop() { return loop_; }
   bpf::SpliceMaps& maps() { return maps_; }
   uint32_t ring() const { return ring_number_; }  // or SPLICE_NO_RING
   std::span<char> scratch() { return scratch_; }
+  const SockmapLimits& limits() const { return limits_; }
 
   // The run-time switch, any thread: false moves all open flows' bytes through user space from the next turn
   // of the loop on, and new flows stay there.
@@ -57,6 +70,7 @@ class SockmapLane {
 
   event::Loop& loop_;
   bpf::SpliceMaps& maps_;
+  const SockmapLimits limits_;
   std::atomic<bool> enabled_{true};
   Counters counters_;
 

@@ -218,7 +218,8 @@ void SockmapRelay::on_look() {
   const Progress moved = progress();
   // Not the turn's time: bytes that moved since would seem to have moved before it.
   const MonotonicTime now = monotonic_now();
-  if (flow_ && flow_->stuck()) {
+  const auto health = flow_ ? flow_->health() : SockmapFlow::Health::kFine;
+  if (health == SockmapFlow::Health::kStuck) {
     lane_.count_stuck_backlog();
     return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck");
   }
@@ -242,6 +243,11 @@ void SockmapRelay::on_look() {
     if (options_.idle_timeout != Duration{} && now - last_change_ >= options_.idle_timeout)
       return flow_->close(CloseReason::kIdleTimeout, "");
     if (!flow_->copied_because().empty()) return;
+    if (health == SockmapFlow::Health::kOverBudget) {
+      flow_->redirect(false);
+      reason_ = "copied: too many redirected bytes wait in the kernel";
+      return;
+    }
   } else if (splice_tried_ || handing_over_) {
     return;
   }

@@ -1,15 +1,17 @@
-// FlowEnds: how a flow ends, decided over plain values. A FIN is passed on after the bytes before it; an RST
-// is passed on as an RST; a flow is over when nothing of it is left to move. Pure, any thread.
+// FlowEnds: how a flow ends, in whichever lane, decided over plain values. A FIN is passed on after the bytes
+// before it; an RST is passed on as an RST; a flow is over when nothing of it is left to move. Pure, any
+// thread.
 #pragma once
 
 #include <string>
 
+#include "bpf/side.h"
 #include "datapath/relay.h"
 
 namespace sockmesh::datapath {
 
-enum class Side : uint8_t { kDownstream, kUpstream };
-constexpr Side other(Side side) { return side == Side::kDownstream ? Side::kUpstream : Side::kDownstream; }
+using bpf::other;
+using bpf::Side;
 constexpr size_t index(Side side) { return static_cast<size_t>(side); }
 
 // How to close a socket of a flow that is over.

@@ -11,6 +11,7 @@
 #include "relay_world.h"
 #include "test_support/eventually.h"
 #include "test_support/scenarios.h"
+#include "test_support/tcp_pair.h"
 
 namespace sockmesh::test {
 
@@ -230,24 +231,45 @@ TEST_CASE("relay matrix: an RST of a silent side, also after its FIN") {
   }
 }
 
-TEST_CASE("relay matrix: an answer followed by a close with the request unread") {
+// What a direct connection delivers, every lane has to deliver: the peer had it before the RST came.
+TEST_CASE("relay matrix: last words followed at once by RST") {
   const auto cell = GENERATE(from_range(matrix()));
-  INFO(describe(cell));
+  const bool by_client = GENERATE(false, true);
+  const bool abrupt = GENERATE(false, true);  // SO_LINGER 0; else a close with bytes unread
+  const size_t size = GENERATE(6u, 25'000u);
+  INFO(describe(cell) << (by_client ? ", by the client" : ", by the server") << (abrupt ? ", abrupt" : "")
+                      << ", " << size << " bytes");
   RelayWorld world(cell.lane);
-  Legs legs = connect_legs(cell.ipv6);
-  const size_t flow = world.relay(std::move(legs.sockets));
-  put(legs.client, "request");
-  REQUIRE(wait_readable(legs.server));
-  put(legs.server, "answer");
-  legs.server.reset();  // unread bytes: RST
-  const Outcome outcome = world.wait_for_outcome(flow);
-  CHECK(outcome.reason == CloseReason::kUpstreamReset);
-  // A spliced flow is not drained after an RST: its sockets are closed at once (sockmap.md 5.5).
-  if (outcome.progress.lane != datapath::Lane::kSkSkb) {
-    CHECK(get(legs.client, 6) == "answer");
-    CHECK(outcome.progress.sent == 6);
+  const std::string words(size, 'w');
+  for (int i = 0; i < 10; ++i) {
+    Legs legs = connect_legs(cell.ipv6);
+    const size_t flow = world.relay(std::move(legs.sockets));
+    Fd& breaker = by_client ? legs.client : legs.server;
+    Fd& peer = by_client ? legs.server : legs.client;
+    put(peer, "unread");
+    REQUIRE(wait_readable(breaker));
+    put(breaker, words);
+    abrupt ? reset_close(breaker) : breaker.reset();
+    const Outcome outcome = world.wait_for_outcome(flow);
+    CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+    CHECK(outcome.progress.received == (by_client ? size : 6));
+    CHECK(outcome.progress.sent == (by_client ? 6 : size));
+    CHECK(get(peer, size) == words);
+    CHECK(wait_for_end(peer) == End::rst);
   }
-  CHECK(wait_for_end(legs.client) == End::rst);
+}
+
+TEST_CASE("a direct connection delivers last words followed at once by RST") {
+  const bool ipv6 = GENERATE(false, true);
+  const bool abrupt = GENERATE(false, true);
+  auto [breaker, peer] = tcp_pair(ipv6);
+  const std::string words(25'000, 'w');
+  put(peer, "unread");
+  REQUIRE(wait_readable(breaker));
+  put(breaker, words);
+  abrupt ? reset_close(breaker) : breaker.reset();
+  CHECK(get(peer, words.size()) == words);
+  CHECK(wait_for_end(peer) == End::rst);
 }
 
 TEST_CASE("relay matrix: idle timeout, restarted by any byte") {
@@ -275,10 +297,9 @@ TEST_CASE("relay matrix: idle timeout, restarted by any byte") {
   CHECK(outcome.reason == CloseReason::kIdleTimeout);
   CHECK(outcome.progress.received == rounds);
   CHECK(outcome.progress.sent == rounds);
-  // A spliced socket resets when it is closed out of turn.
-  const End expected = outcome.progress.lane == datapath::Lane::kSkSkb ? End::rst : End::fin;
-  CHECK(wait_for_end(legs.client) == expected);
-  CHECK(wait_for_end(legs.server) == expected);
+  CHECK(outcome.detail.empty());
+  CHECK(wait_for_end(legs.client) == End::fin);
+  CHECK(wait_for_end(legs.server) == End::fin);
 }
 
 TEST_CASE("relay matrix: maximum duration, of a busy flow") {
