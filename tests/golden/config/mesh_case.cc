@@ -40,6 +40,8 @@ std::string mesh_manifest(std::string_view mesh) {
 
 }  // namespace
 
+std::string node_manifests() { return kNodes; }
+
 Probe parse_probe(const std::string& text, const IpAddress& pod) {
   Probe probe;
   probe.text = text;

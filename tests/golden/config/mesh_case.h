@@ -29,6 +29,8 @@ struct MeshCase {
   std::set<IpAddress> refusing;
 };
 
+// The Nodes of every case.
+std::string node_manifests();
 // Fails the running test case when a manifest cannot be read.
 MeshCase read_case(const std::string& path);
 Probe parse_probe(const std::string& text, const IpAddress& pod);

@@ -151,9 +151,9 @@ Agent& Mesh::gateway(Pod& pod, const std::string& name, AgentOptions options) {
   return *agents_.back();
 }
 
-void Mesh::echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome) {
+void Mesh::echo(const Netns& at, uint16_t port, const std::string& prefix, const std::string& welcome) {
   auto server = Process::start(
-      {.argv = {built_program("sm-echo"), std::to_string(port), prefix, welcome}, .netns = &pod.netns});
+      {.argv = {built_program("sm-echo"), std::to_string(port), prefix, welcome}, .netns = &at});
   must(server.has_value(), "starting sm-echo");
   must(eventually([&] { return server->output().find("listening") != std::string::npos; }),
        "sm-echo listens");

@@ -65,7 +65,10 @@ class Mesh {
   Agent& sidecar(Pod& pod, const std::string& name, AgentOptions options = {});
   Agent& gateway(Pod& pod, const std::string& name, AgentOptions options = {});
   // sm-echo: answers lines with a prefix.
-  void echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome = "");
+  void echo(const Netns& at, uint16_t port, const std::string& prefix, const std::string& welcome = "");
+  void echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome = "") {
+    echo(pod.netns, port, prefix, welcome);
+  }
   // Says a line and returns the first one that comes back, "" if none does.
   std::string ask(Pod& from, const SocketAddress& to, const std::string& line);
   // What the server says first.
