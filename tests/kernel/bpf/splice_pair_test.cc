@@ -63,6 +63,24 @@ TEST_CASE("bytes for a target that is not there are left to user space, not lost
   CHECK(pair->record(Side::kDownstream).pass_reason == SPLICE_REASON_NO_TARGET);
 }
 
+// The kernel tells it once. Swallowed here, a reset would look like a proper end of stream.
+TEST_CASE("a kick tells the error of a socket that failed meanwhile") {
+  auto maps = SpliceMaps::load({});
+  REQUIRE(maps);
+  Flow flow;
+  auto pair = SplicePair::prepare(**maps, flow.downstream(), flow.upstream(), SPLICE_NO_RING);
+  REQUIRE(pair);
+  REQUIRE(pair->insert(Side::kUpstream));
+  CHECK(pair->kick(Side::kUpstream));  // nothing there
+  bpf::reset_on_close(flow.server(), true);
+  flow.up.accepted.reset();
+  pollfd fd{flow.upstream(), 0, 0};
+  REQUIRE(poll(&fd, 1, 5000) == 1);  // POLLERR
+  const auto kicked = pair->kick(Side::kUpstream);
+  REQUIRE_FALSE(kicked);
+  CHECK(kicked.error().message.find("Connection reset") != std::string::npos);
+}
+
 TEST_CASE("redirecting goes on once user space has caught up") {
   auto maps = SpliceMaps::load({});
   REQUIRE(maps);

@@ -28,7 +28,7 @@ SockmapWorld::SockmapWorld(const Options& options)
     : own_maps_(options.shared ? nullptr : must(bpf::SpliceMaps::load(options.maps))),
       maps_(options.shared ? *options.shared : *own_maps_),
       loop_(must(event::Loop::create(options.backend))),
-      lane_(std::make_unique<datapath::SockmapLane>(*loop_, maps_)),
+      lane_(std::make_unique<datapath::SockmapLane>(*loop_, maps_, options.limits)),
       thread_([this] { loop_->run(); }) {}
 
 SockmapWorld::~SockmapWorld() {

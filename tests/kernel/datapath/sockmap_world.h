@@ -24,6 +24,7 @@ class SockmapWorld {
   struct Options {
     bpf::SpliceMaps::Options maps;
     event::Backend backend = event::Backend::kEpoll;
+    datapath::SockmapLimits limits;
     bpf::SpliceMaps* shared = nullptr;  // another world's, which must outlive this one; instead of `maps`
   };
   SockmapWorld() : SockmapWorld(Options{}) {}
