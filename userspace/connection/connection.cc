@@ -45,14 +45,7 @@ Connection::Connection(Connections& connections, Accepted accepted)
       downstream_(std::move(accepted.socket)),
       scope_(connections.services().telemetry, new_record(id_, accepted, connections.services().loop.now())) {
   scope_.set_refresh([this](telemetry::ConnectionRecord& record) {
-    if (!relay_) return;
-    const datapath::Progress progress = relay_->progress();
-    record.bytes_received = progress.received;
-    record.bytes_sent = progress.sent;
-    record.spliced_received = progress.spliced_received;
-    record.spliced_sent = progress.spliced_sent;
-    record.lane = datapath::to_string(progress.lane);
-    record.lane_reason = progress.lane_reason;
+    if (relay_) note_progress(relay_->progress(), record);
   });
 }
 
@@ -232,12 +225,7 @@ void Connection::relay(Fd upstream) {
 }
 
 void Connection::relayed(const datapath::Outcome& outcome) {
-  record().bytes_received = outcome.progress.received;
-  record().bytes_sent = outcome.progress.sent;
-  record().spliced_received = outcome.progress.spliced_received;
-  record().spliced_sent = outcome.progress.spliced_sent;
-  record().lane = datapath::to_string(outcome.progress.lane);
-  record().lane_reason = outcome.progress.lane_reason;
+  note_progress(outcome.progress, record());
   finish(flag_of(outcome.reason), datapath::to_string(outcome.reason));
 }
 

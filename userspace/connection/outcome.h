@@ -1,5 +1,5 @@
-// What the end of a connection means in Envoy's words, decided from values: response flags, and how our side
-// of the client's socket is to be closed. Pure.
+// What a relay's values mean for the record of its connection: how far it is, and in Envoy's words, how it
+// ended. Pure.
 #pragma once
 
 #include <optional>
@@ -9,8 +9,11 @@
 #include "datapath/relay.h"
 #include "model/flags.h"
 #include "model/snapshot.h"
+#include "telemetry/connection_record.h"
 
 namespace sockmesh::connection {
+
+void note_progress(const datapath::Progress& progress, telemetry::ConnectionRecord& record);
 
 // The flag that the end of a relay raises, if any: DT, UR. A FIN from either side, an idle timeout and a
 // client that resets leave "-", as in Envoy (facts 3.1).

@@ -27,8 +27,11 @@ TEST_CASE("bytes go both ways and are counted in the one log line") {
   CHECK(flow.lane == "epoll");
   const std::string client_address = client.local().to_string();
   const std::string upstream_local = upstream.remote().to_string();
+  CHECK_FALSE(flow.downstream_closed);
   client.finish();
   CHECK(upstream.end() == "eof");
+  EVENTUALLY(proxy.flows().at(0).downstream_closed);
+  CHECK_FALSE(proxy.flows().at(0).upstream_closed);
   upstream.say("late");  // half-closed, not closed
   CHECK(client.hear(4) == "late");
   upstream.close();
