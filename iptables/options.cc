@@ -175,7 +175,7 @@ constexpr Setting kSettings[] = {
     {"DRY_RUN_FILE_PATH", 0, text, kEnv, "", store_text<&O::dry_run_file>, "with --dry-run: file for the recorded lines"},
     {"host-ip", 0, text, kFlag, "", store<&O::host_ips, read_addresses>, "stands for the interface addresses, in order (ask the kernel)"},
     {"resolv-conf", 0, text, kFlag, "", store_text<&O::resolv_conf>, "file the DNS servers are read from (/etc/resolv.conf)"},
-    {"uid", 0, text, kTrace, "", store_trace_uid, "trace: uid of the process that connects (0)"},
+    {"uid", 0, text, kTrace, "", store_trace_uid, "trace: uid of the process here that connects (0)"},
     {"gid", 0, text, kTrace, "", store_trace_gid, "trace: its gid (0)"},
     {"udp", 0, boolean, kTrace, "", store_trace_udp, "trace: UDP instead of TCP"},
     {"interface", 0, text, kTrace, "", store_trace_interface, "trace: interface of arrival or departure (lo or eth0)"},

@@ -78,8 +78,7 @@ enum class Command : uint8_t { apply, explain, check, trace, help };
 struct TraceRequest {
   IpAddress source, destination;
   uint16_t port = 0;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
+  std::optional<uint32_t> uid, gid;  // of the process that connects; 0 where only one is given
   bool udp = false;
   std::string interface;  // of arrival or departure; empty: lo or eth0, by the addresses
 };

@@ -21,7 +21,7 @@ class Walk {
         out_(packet.made_here ? packet.interface : "") {}
 
   Trace run() {
-    if (family_ == Family::v6 && !plan_.ipv6) return std::move(trace_);
+    if (family_ == Family::v6 && !plan_.ipv6) return {.no_rules = true};
     if (!packet_.made_here) {
       pass(Chain::prerouting, {Table::raw, Table::mangle, Table::nat});
       return std::move(trace_);
@@ -147,9 +147,9 @@ Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& lo
   };
   Packet packet{.source = request.source, .destination = request.destination, .port = request.port};
   packet.transport = request.udp ? Transport::udp : Transport::tcp;
-  packet.uid = request.uid;
-  packet.gid = request.gid;
-  packet.made_here = local(request.source);
+  packet.uid = request.uid.value_or(0);
+  packet.gid = request.gid.value_or(0);
+  packet.made_here = local(request.source) || request.uid || request.gid;
   packet.interface = request.interface;
   if (packet.interface.empty())
     packet.interface = packet.made_here && local(request.destination) ? "lo" : "eth0";
@@ -185,6 +185,9 @@ std::string describe(const Trace& trace, const Packet& packet) {
       text += "not captured\n";
       break;
   }
+  if (trace.no_rules)
+    return text +
+           "because there are no IPv6 rules: the first address is IPv4, and --dual-stack is not given\n";
   if (trace.steps.empty()) return text + "because no rule matches\n";
   // The jump into a REDIRECT chain says why; the chain itself only says where to.
   const Rule* why = trace.steps.back();

@@ -21,14 +21,15 @@ struct Packet {
   std::string interface;      // it leaves or arrives by
 };
 
-// Direction and interface from the addresses: what has a local source is made here, and leaves by lo if its
-// destination is local too. `interface`, if not empty, is taken as it is.
+// Direction and interface from the addresses: what has a local source, or a uid or gid, is made here, and
+// leaves by lo if its destination is local. `interface`, if not empty, is taken as it is.
 Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& local_addresses);
 
 struct Trace {
   enum class Fate : uint8_t { untouched, redirected, transparent, dropped };
   Fate fate = Fate::untouched;
   uint16_t port = 0;               // the proxy's, if redirected or transparent
+  bool no_rules = false;           // for the packet's family
   std::vector<const Rule*> steps;  // the rules that matched, in order; pointers into the plan
 };
 
