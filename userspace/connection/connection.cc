@@ -18,6 +18,10 @@ using telemetry::ConnectionState;
 // Envoy's listener_filters_timeout: a sender that announces itself does so in its first packet.
 constexpr Duration kProxyHeaderTimeout = std::chrono::seconds(15);
 
+// A pod that calls itself passes twice, outbound and inbound; gateways may lead to each other's ports. More
+// is a circle.
+constexpr uint32_t kMaxPasses = 4;
+
 telemetry::ConnectionRecord new_record(uint64_t id, const Accepted& accepted, MonotonicTime now) {
   telemetry::ConnectionRecord record;
   record.id = id;
@@ -72,6 +76,14 @@ void Connection::start() {
     record().cluster = model::kBlackHoleCluster;
     record().log = false;
     return finish(ResponseFlag::kNoHealthyUpstream, "dialled our own capture port");
+  }
+  passes_ +=
+      connections_.services().upstreams.own_dials().passes(record().downstream_remote, captured->destination);
+  if (passes_ > kMaxPasses) {
+    record().cluster = model::kBlackHoleCluster;
+    record().details = "proxy_loop";
+    connections_.loop_found(captured->destination);
+    return finish(ResponseFlag::kNoHealthyUpstream, "came back to this agent again and again");
   }
   route();
 }
@@ -173,6 +185,7 @@ void Connection::connect(const model::Decision& decision) {
   request.cluster = cluster_;
   if (redirected_) request.original_destination = record().downstream_local;
   request.client = record().downstream_remote;
+  request.passes = passes_;
   request.hash_source_ip = route.hash_source_ip;
   request.keep_client_source =
       connections_.settings().keep_client_source && entry_->direction == model::Direction::kInbound;
@@ -193,6 +206,7 @@ void Connection::connected(upstream::DialOutcome outcome) {
   record().upstream_host = outcome.host;
   record().transport_failure = outcome.transport_failure;
   lease_ = std::move(outcome.lease);
+  own_dial_ = std::move(outcome.own);
   if (entry_->direction == model::Direction::kInbound) {
     record().peer = snapshot_->find_workload(record().downstream_remote.ip);
   } else if (outcome.workload) {
@@ -203,7 +217,7 @@ void Connection::connected(upstream::DialOutcome outcome) {
   }
   record().flags = outcome.flags;
   if (!outcome.socket) return finish(std::nullopt, "no upstream connection");
-  if (auto local = SocketAddress::local_of(outcome.socket.get())) record().upstream_local = *local;
+  record().upstream_local = outcome.local;
   relay(std::move(outcome.socket));
 }
 
@@ -248,6 +262,7 @@ void Connection::finish(std::optional<ResponseFlag> flag, const char* reason) {
   client_watch_.reset();
   downstream_.reset();
   lease_ = upstream::Lease();
+  own_dial_ = upstream::OwnDials::Entry();
   connections_.closed(*this);
 }
 

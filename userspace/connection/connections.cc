@@ -1,10 +1,17 @@
 #include "connection/connections.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include "connection/connection.h"
 
 namespace sockmesh::connection {
+
+namespace {
+
+constexpr Duration kLoopReminder = std::chrono::minutes(1);
+
+}  // namespace
 
 bool Limit::take() {
   if (standing_.fetch_add(1, std::memory_order_relaxed) < max_) return true;
@@ -50,6 +57,17 @@ void Connections::reset(size_t count) {
     oldest.push_back(connection.get());
   }
   for (Connection* connection : oldest) connection->reset();
+}
+
+void Connections::loop_found(const SocketAddress& destination) {
+  const MonotonicTime now = services_.loop.now();
+  if (loop_told_ && now - *loop_told_ < kLoopReminder) return;
+  loop_told_ = now;
+  spdlog::error(
+      "what this agent sends to {} comes back to it: the rules do not exempt its user (sockmesh-init -u), or "
+      "routes "
+      "lead in a circle; such connections are closed",
+      destination.to_string());
 }
 
 void Connections::closed(Connection& connection) {

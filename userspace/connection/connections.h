@@ -87,6 +87,8 @@ class Connections {
   const Settings& settings() const { return settings_; }
   // The really bound listener of that name in the current snapshot; null when it is gone.
   const model::Listener* bound_listener(const std::string& name) const;
+  // Says that connections to `destination` come back to this agent; at most once a minute.
+  void loop_found(const SocketAddress& destination);
   // It is over: forgets it, and destroys it as soon as nothing of it is on the stack.
   void closed(Connection& connection);
 
@@ -97,6 +99,7 @@ class Connections {
   std::unordered_map<std::string, const model::Listener*> bound_;  // into snapshot_
   std::map<uint64_t, std::unique_ptr<Connection>> open_;           // by id, so by age
   std::vector<std::unique_ptr<Connection>> ended_;
+  std::optional<MonotonicTime> loop_told_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for posted work that may come too late
 };
 

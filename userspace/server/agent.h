@@ -35,6 +35,7 @@ struct Agent {
   // --- any thread ---
   upstream::ClusterRegistry clusters;
   upstream::NameCache names;
+  upstream::OwnDials own_dials;
   connection::Limit limit;
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
   std::atomic<bool> draining{false}, splice_enabled{true};

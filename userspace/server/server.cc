@@ -110,6 +110,7 @@ WorkerShared shared_by_workers(Agent& agent) {
   settings.keep_client_source = agent.options.interception == Interception::kTproxy;
   return {agent.clusters,
           agent.names,
+          agent.own_dials,
           agent.limit,
           agent.access_log,
           agent.options.data_path,

@@ -27,6 +27,7 @@ namespace sockmesh::server {
 struct WorkerShared {
   upstream::ClusterRegistry& clusters;
   const upstream::NameCache& names;
+  upstream::OwnDials& own_dials;
   connection::Limit& limit;
   std::shared_ptr<telemetry::AccessLog> access_log;
   datapath::Mode data_path;

@@ -89,9 +89,20 @@ void Dial::connect_to(const model::EndpointAddress& to) {
     return attempt_failed(error == 0 ? connecting.error().message : connect_failure_text(true, error));
   }
   socket_ = std::move(connecting->socket);
+  note_own(to);
   if (connecting->established) return finish();
   timer_->set(request_.cluster->connect_timeout);
   watch_ = upstreams_.loop().watch(socket_.get(), EPOLLOUT, [this](uint32_t) { writable(); });
+}
+
+// Before anybody can have accepted it, as far as that can be: where it was accepted first, the next round
+// notices.
+void Dial::note_own(const model::EndpointAddress& to) {
+  const auto* remote = std::get_if<SocketAddress>(&to);
+  const auto local = remote ? SocketAddress::local_of(socket_.get()) : Result<SocketAddress>(SocketAddress{});
+  if (!remote || !local) return;
+  outcome_.local = *local;
+  outcome_.own = upstreams_.own_dials().add(*local, *remote, request_.passes);
 }
 
 void Dial::writable() {
@@ -125,6 +136,8 @@ void Dial::attempt_failed(std::string text) {
   watch_.reset();
   timer_->cancel();
   socket_.reset();
+  outcome_.local.reset();
+  outcome_.own = OwnDials::Entry();
   outcome_.transport_failure = std::move(text);
   report(false);
   const bool may_retry = outcome_.lease.host() && outcome_.attempts < kMaxConnectAttempts;

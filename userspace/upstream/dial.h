@@ -27,11 +27,14 @@ struct DialRequest {
   std::optional<SocketAddress> original_destination;  // absent where nobody redirected (gateways)
   SocketAddress client;
   bool hash_source_ip = false;
+  uint32_t passes = 0;              // of the client's connection through this agent (own_dials.h)
   bool keep_client_source = false;  // TPROXY inbound: the application is to see the client's address
 };
 
 struct DialOutcome {
-  Fd socket;  // none: it failed, `flags` say how
+  Fd socket;                           // none: it failed, `flags` say how
+  std::optional<SocketAddress> local;  // our side of it
+  OwnDials::Entry own;                 // as long as the connection stands
   Lease lease;
   std::optional<model::EndpointAddress> host;  // the last one tried
   model::WorkloadPtr workload;                 // behind it, may be null
@@ -53,6 +56,7 @@ class Dial {
  private:
   void attempt();
   void connect_to(const model::EndpointAddress& to);
+  void note_own(const model::EndpointAddress& to);
   void writable();
   void timed_out();
   void attempt_failed(std::string text);

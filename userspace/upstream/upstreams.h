@@ -1,6 +1,6 @@
 // Upstreams: what one worker needs to choose and dial hosts: a Balancer per cluster in use, the shared state
-// behind them, and who waits for a name to be resolved. Worker thread only; the registry and the name cache
-// are shared and outlive it.
+// behind them, and who waits for a name to be resolved. Worker thread only; the registry, the name cache
+// and the own dials are shared and outlive it.
 #pragma once
 
 #include <functional>
@@ -15,13 +15,15 @@
 #include "upstream/balancer.h"
 #include "upstream/cluster_state.h"
 #include "upstream/name_cache.h"
+#include "upstream/own_dials.h"
 #include "upstream/random.h"
 
 namespace sockmesh::upstream {
 
 class Upstreams {
  public:
-  Upstreams(event::Loop& loop, ClusterRegistry& registry, const NameCache& names, uint64_t seed);
+  Upstreams(event::Loop& loop, ClusterRegistry& registry, const NameCache& names, OwnDials& own_dials,
+            uint64_t seed);
 
   // The balancer of this very cluster value; made on first use, replaced when the configuration brought
   // another value under the same name.
@@ -37,11 +39,13 @@ class Upstreams {
 
   event::Loop& loop() { return loop_; }
   Random& random() { return random_; }
+  OwnDials& own_dials() { return own_dials_; }
 
  private:
   event::Loop& loop_;
   ClusterRegistry& registry_;
   const NameCache& names_;
+  OwnDials& own_dials_;
   Random random_;
   std::unordered_map<std::string, std::unique_ptr<Balancer>> balancers_;
   std::vector<std::weak_ptr<std::function<void()>>> waiting_;

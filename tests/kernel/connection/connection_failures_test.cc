@@ -21,6 +21,23 @@ LogLine line_of_one(Proxy& proxy, const std::string& cluster) {
 
 }  // namespace
 
+TEST_CASE("a route that leads back to its own listener ends after a few rounds") {
+  Proxy proxy;
+  proxy.cluster("circle", {proxy.address()});
+  proxy.chain("plain", {"circle"});
+  proxy.publish();
+  Peer client = proxy.connect();
+  CHECK(client.end() != "nothing happened");
+  LogLine line = proxy.logged();  // of the last round
+  CHECK(line.flags == "UH");
+  CHECK(line.details == "proxy_loop");
+  CHECK(line.cluster == "BlackHoleCluster");
+  client.close();
+  for (int round = 0; round < 4; ++round) CHECK(proxy.logged().cluster == "circle");
+  EVENTUALLY(proxy.open() == 0);
+  CHECK(proxy.log_lines() == 5);
+}
+
 TEST_CASE("a refused connect is UF,URX") {
   Proxy proxy;
   proxy.cluster("dead", {nobody()});

@@ -107,7 +107,7 @@ Proxy::Proxy(size_t max_connections) : limit_(max_connections) {
   loop_ = std::move(*event::Loop::create(event::Backend::kEpoll));
   telemetry_ = std::make_unique<telemetry::WorkerTelemetry>(0, log_);
   data_path_ = datapath::DataPath::create(*loop_, datapath::Mode::kEpoll, nullptr, "a test");
-  upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, 42);
+  upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, own_dials_, 42);
   connections_ = std::make_unique<connection::Connections>(
       connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_}, connection::Settings{});
   Fd socket = std::move(*interception::listen_on({IpAddress::loopback(false), 0}, {}));

@@ -90,6 +90,7 @@ class Proxy {
   SocketAddress address_;
   upstream::ClusterRegistry registry_;
   upstream::NameCache names_;
+  upstream::OwnDials own_dials_;
   connection::Limit limit_;
   std::shared_ptr<telemetry::AccessLog> log_ = std::make_shared<telemetry::AccessLog>();
   std::unique_ptr<event::Loop> loop_;

@@ -138,8 +138,26 @@ void Mesh::name(const std::string& host, const std::string& address) {
 }
 
 Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
-  must_run({built_program("sockmesh-init"), "-p", "15001", "-z", "15006", "-u", "1337", "-m",
-            options.interception, "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020", "--dual-stack"},
+  must_run({built_program("sockmesh-init"),
+            "-p",
+            "15001",
+            "-z",
+            "15006",
+            "-u",
+            options.exempt,
+            "-g",
+            options.exempt,
+            "-m",
+            options.interception,
+            "-i",
+            "*",
+            "-x",
+            "",
+            "-b",
+            "*",
+            "-d",
+            "15090,15021,15020",
+            "--dual-stack"},
            &pod.netns);
   agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
   return *agents_.back();
