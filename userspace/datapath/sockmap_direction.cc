@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "datapath/sockmap_buffers.h"
+#include "datapath/socket_bounds.h"
 
 namespace sockmesh::datapath {
 

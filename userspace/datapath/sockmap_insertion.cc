@@ -1,14 +1,19 @@
 // The steps are numbered as in facts 5.3.
 #include "datapath/sockmap_insertion.h"
 
-#include "datapath/sockmap_buffers.h"
+#include "datapath/socket_bounds.h"
 
 namespace sockmesh::datapath {
 
 using bpf::Side;
 
+// Else a worker would find the send queue closed although the verdict had reckoned with it.
+static_assert(kUnsentBytes > bpf::SpliceMaps::Options{}.limit_bytes);
+
 Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets, uint32_t ring, bool arm) {
   const int downstream = sockets.downstream.get(), upstream = sockets.upstream.get();
+  bound_queues(downstream);
+  bound_queues(upstream);
   // 3 and 4: a crash from here on is an RST for both peers, never a silent end; bases are read exactly.
   SOCKMESH_TRY(pair, bpf::SplicePair::prepare(maps, downstream, upstream, ring));
 
@@ -18,8 +23,6 @@ Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets,
     bpf::reset_on_close(upstream, false);
     return fail(std::move(in).error());
   }
-  bound_receive_queue(downstream);
-  bound_receive_queue(upstream);
   std::string copied_because;
   if (auto in = pair.insert(Side::kDownstream); !in)
     copied_because = in.error().message;

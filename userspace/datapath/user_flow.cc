@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "datapath/sockmap_buffers.h"
+#include "datapath/socket_bounds.h"
 #include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
@@ -12,7 +12,7 @@ UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options,
   progress_.lane = lane;
   for (const int socket : {sockets_.downstream.get(), sockets_.upstream.get()}) {
     send_small_writes_at_once(socket);
-    bound_receive_queue(socket);
+    bound_queues(socket);
   }
   timers_.emplace(loop, options, [this](CloseReason reason) { expired(reason); });
 }

@@ -364,8 +364,10 @@ TEST_CASE("relay matrix: aborted and destroyed in the middle") {
 
 TEST_CASE("relay matrix: a reader that stops costs less than 8 MiB") {
   const auto cell = GENERATE(from_range(matrix()));
-  INFO(describe(cell));
+  const bool privileged = GENERATE(false, true);
+  INFO(describe(cell) << (privileged ? ", privileged" : ""));
   RelayWorld world(cell.lane);
+  if (!privileged) world.drop_capabilities();
   FlowPlan plan = plan_flow(Scenario::upload, 1, 24 << 20);
   plan.server.stall_after = kHeaderBytes;
   Legs legs = connect_legs(cell.ipv6);

@@ -1,6 +1,7 @@
 #include "relay_world.h"
 
 #include <fcntl.h>
+#include <sys/capability.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -155,6 +156,16 @@ datapath::LaneStats RelayWorld::stats() {
     sum.watchdog_resets += one.watchdog_resets;
   }
   return sum;
+}
+
+void RelayWorld::drop_capabilities() {
+  for (const auto& worker : workers_) {
+    run(*worker, [] {
+      cap_t none = cap_init();
+      cap_set_proc(none);  // of the calling thread
+      cap_free(none);
+    });
+  }
 }
 
 size_t open_descriptors() {

@@ -52,6 +52,7 @@ class RelayWorld {
   datapath::Outcome wait_for_outcome(size_t flow);
   int outcomes_told(size_t flow);
   datapath::LaneStats stats();  // of all workers
+  void drop_capabilities();     // the workers', as the agent does
 
  private:
   struct Worker {
