@@ -1,5 +1,6 @@
-// sockmeshctl drain: the agent takes no new connections, open ones go on until they end or its drain time is
-// up.
+// sockmeshctl drain: the agent is not ready any more and takes no new connections, after its drain time or at
+// once; open ones go on.
+#include "base/strings.h"
 #include "ctl/commands.h"
 #include "ctl/subject.h"
 
@@ -8,13 +9,17 @@ namespace sockmesh::ctl {
 namespace {
 
 struct DrainOptions {
-  bool inbound_only = false;
+  bool inbound_only = false, now = false;
 };
 
 Result<int> run_drain(Context& context, const DrainOptions& options) {
-  SOCKMESH_TRY(done, post(context, options.inbound_only ? "/v1/drain?inboundonly" : "/v1/drain"));
-  context.world.out << (options.inbound_only ? "draining inbound\n"
-                                             : "draining: not ready any more, open connections go on\n");
+  std::vector<std::string> query;
+  if (options.inbound_only) query.emplace_back("inboundonly");
+  if (!options.now) query.emplace_back("graceful");
+  SOCKMESH_TRY(done, post(context, "/v1/drain" + (query.empty() ? "" : "?" + join(query, "&"))));
+  context.world.out << fmt::format("draining: not ready any more, no new {}connections {}; open ones go on\n",
+                                   options.inbound_only ? "inbound " : "",
+                                   options.now ? "from now on" : "once the drain time is over");
   return kOk;
 }
 
@@ -22,7 +27,8 @@ Result<int> run_drain(Context& context, const DrainOptions& options) {
 
 void declare_drain(CLI::App& app, Context& context) {
   auto options = std::make_shared<DrainOptions>();
-  app.add_flag("--inbound-only", options->inbound_only, "outbound is not concerned");
+  app.add_flag("--inbound-only", options->inbound_only, "connections that the pod opens are still taken");
+  app.add_flag("--now", options->now, "take no new connections from now on, not only after the drain time");
   runs(app, context, options, run_drain);
 }
 

@@ -75,7 +75,9 @@ std::string destination_text(const Json& route) {
 std::string listeners_table(const Json& view) {
   Table table({"LISTENER", "DIRECTION", "ADDRESSES", "MATCH", "DESTINATION", "BECAUSE OF"});
   for (const Json& listener : view["listeners"]) {
-    const std::string bound = listener.value("bound", false) ? " (bound)" : "";
+    const std::string error = cell(listener, "bindError");
+    std::string bound = listener.value("bound", false) ? " (bound)" : "";
+    if (!error.empty()) bound = fmt::format(" (not bound: {})", error);
     for (const Json& chain : listener["chains"]) {
       table.row({cell(listener, "name"), cell(listener, "direction"),
                  list_text(listener["addresses"]) + bound, match_text(chain),
@@ -89,7 +91,9 @@ std::string listeners_table(const Json& view) {
 }
 
 Result<int> run_listeners(Context& context, const ListenersOptions& options) {
-  SOCKMESH_TRY(view, view_of(context, options.subject, "/v1/listeners", admin::listeners_view));
+  SOCKMESH_TRY(view, view_of(context, options.subject, "/v1/listeners", [](const model::Snapshot& snapshot) {
+                 return admin::listeners_view(snapshot, {});
+               }));
   Json kept = Json::array();
   for (Json& listener : view["listeners"])
     if (wanted(listener, options)) kept.push_back(std::move(listener));

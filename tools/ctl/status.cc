@@ -71,6 +71,14 @@ std::string counts_text(const Json& counts) {
                      cell(counts, "listeners"), cell(counts, "clusters"), cell(counts, "endpoints"));
 }
 
+std::string unbound_text(const Json& ports) {
+  std::string text;
+  for (const Json& port : ports)
+    text += fmt::format("not listening on {} (listener {}), tried again: {}\n", cell(port, "address"),
+                        cell(port, "listener"), cell(port, "error"));
+  return text;
+}
+
 std::string workers_table(const Json& workers) {
   Table table({"WORKER", "LOOP", "OPEN", "TOTAL"});
   for (const Json& worker : workers)
@@ -100,7 +108,7 @@ std::string findings_text(const Json& findings) {
 std::string status_text(const Json& status) {
   const Json& path = status["dataPath"];
   return agent_text(status) + identity_text(status["identity"]) + config_text(status["config"]) +
-         counts_text(status["counts"]) +
+         counts_text(status["counts"]) + unbound_text(status.value("unbound", Json::array())) +
          fmt::format("data path {}, kernel lanes switched {}\n\n", cell(path, "mode"),
                      path.value("spliceEnabled", false) ? "on" : "off") +
          lanes_table(status["lanes"]) + "\n" + workers_table(status["workers"]) +

@@ -77,6 +77,11 @@ Reply view(const Call& call) {
   return snapshot ? json(View(*snapshot)) : no_config();
 }
 
+Reply listeners(const Call& call) {
+  const auto snapshot = snapshot_of(call);
+  return snapshot ? json(listeners_view(*snapshot, status_of(call).unbound)) : no_config();
+}
+
 Reply endpoints(const Call& call) {
   const auto snapshot = snapshot_of(call);
   return snapshot ? json(endpoints_view(*snapshot, states_of(call))) : no_config();
@@ -135,7 +140,9 @@ Reply splice(const Call& call) {
 
 Reply drain(const Call& call) {
   if (!call.sources.drain) return not_here("drain");
-  return done(call.sources.drain({.inbound_only = call.query("inboundonly", "false") != "false"}));
+  const auto is_set = [&](const char* name) { return call.query(name, "false") != "false"; };
+  call.sources.drain({.inbound_only = is_set("inboundonly"), .graceful = is_set("graceful")});
+  return done({});
 }
 
 // --- Envoy's and Istio's ---
@@ -204,7 +211,8 @@ Reply logging(const Call& call) {
     if (const auto set = call.sources.set_log_level("", call.query("level")); !set)
       return text(400, set.error().message);
   }
-  for (const std::string_view path : split(call.query("paths"), ',', /*skip_empty=*/true)) {
+  const std::string paths = call.query("paths");
+  for (const std::string_view path : split(paths, ',', /*skip_empty=*/true)) {
     const auto parts = split(path, ':');
     if (parts.size() != 2) return text(400, fmt::format("paths '{}': expected logger:level", path));
     if (const auto set = call.sources.set_log_level(std::string(parts[0]), std::string(parts[1])); !set)
@@ -219,6 +227,13 @@ Reply logging(const Call& call) {
 Reply drain_listeners(const Call& call) {
   const Reply reply = drain(call);
   return reply.status == 200 ? text(200, "OK") : reply;
+}
+
+// As istio-agent asks its Envoy: a sidecar's application may still open connections while it ends.
+Reply agent_drain(const Call& call) {
+  if (!call.sources.drain) return not_here("drain");
+  call.sources.drain({.inbound_only = status_of(call).role != "gateway", .graceful = true});
+  return text(200, "OK");
 }
 
 Reply quit(const Call& call) {
@@ -245,7 +260,7 @@ struct Path {
 constexpr Path kPaths[] = {
     {"GET", "/v1/status", kSocket, status},
     {"GET", "/v1/flows", kSocket, flows},
-    {"GET", "/v1/listeners", kSocket, view<listeners_view>},
+    {"GET", "/v1/listeners", kSocket, listeners},
     {"GET", "/v1/clusters", kSocket, view<clusters_view>},
     {"GET", "/v1/endpoints", kSocket, endpoints},
     {"GET", "/v1/explain", kSocket, explain},
@@ -260,7 +275,7 @@ constexpr Path kPaths[] = {
     {"GET", "/logging", kSocket | kAdmin, logging},
     {"POST", "/logging", kSocket | kAdmin, logging},
     {"POST", "/drain_listeners", kSocket | kAdmin, drain_listeners},
-    {"POST", "/drain", kStatus, drain_listeners},
+    {"POST", "/drain", kStatus, agent_drain},
     {"POST", "/quitquitquit", kSocket | kAdmin | kStatus, quit},
 
     {"GET", "/healthz/ready", kSocket | kStatus | kReadiness, ready},

@@ -55,7 +55,13 @@ Json chain_view(const model::FilterChain& chain, bool is_default) {
           {"object", object_view(chain.origin)}};
 }
 
-Json listener_view(const model::Listener& listener) {
+Json bind_error(const model::Listener& listener, const std::vector<UnboundPort>& unbound) {
+  for (const UnboundPort& port : unbound)
+    if (port.listener == listener.name) return port.error;
+  return nullptr;
+}
+
+Json listener_view(const model::Listener& listener, const std::vector<UnboundPort>& unbound) {
   Json chains = Json::array();
   for (const model::FilterChain& chain : listener.chains) chains.push_back(chain_view(chain, false));
   if (listener.default_chain) chains.push_back(chain_view(*listener.default_chain, true));
@@ -66,6 +72,7 @@ Json listener_view(const model::Listener& listener) {
           {"direction", direction_text(listener.direction)},
           {"addresses", texts(listener.addresses)},
           {"bound", listener.bind_to_port},
+          {"bindError", bind_error(listener, unbound)},
           {"protocol", text_or_null(listener.protocol)},
           {"inspectTls", listener.inspect_tls},
           {"acceptProxyProtocol", listener.accept_proxy_protocol},
@@ -115,13 +122,13 @@ std::string locality_text(const model::Locality& locality) {
 
 }  // namespace
 
-Json listeners_view(const model::Snapshot& snapshot) {
+Json listeners_view(const model::Snapshot& snapshot, const std::vector<UnboundPort>& unbound) {
   std::vector<model::ListenerPtr> sorted = snapshot.listeners;
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
     return std::tie(a->direction, a->name) < std::tie(b->direction, b->name);
   });
   Json list = Json::array();
-  for (const model::ListenerPtr& listener : sorted) list.push_back(listener_view(*listener));
+  for (const model::ListenerPtr& listener : sorted) list.push_back(listener_view(*listener, unbound));
   return {{"version", snapshot.version}, {"listeners", std::move(list)}};
 }
 

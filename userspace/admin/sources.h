@@ -55,6 +55,11 @@ struct ConfigStatus {
   std::string last_error;  // of the last load, "" when it was good
 };
 
+// A port that a listener is to have and that could not be bound so far.
+struct UnboundPort {
+  std::string listener, address, error;
+};
+
 struct AgentStatus {
   std::string version;  // of the program
   pid_t pid = 0;
@@ -66,6 +71,7 @@ struct AgentStatus {
   bool splice_enabled = false;  // the run-time switch
   bool draining = false;
   ConfigStatus config;
+  std::vector<UnboundPort> unbound;
   std::vector<LaneStatus> lanes;
   std::vector<WorkerStatus> workers;
 };
@@ -82,8 +88,10 @@ struct Logger {
   std::string name, level;  // "trace", "debug", "info", "warning", "error", "critical", "off"
 };
 
+// Not ready any more, and no new connections: at once, or only after the drain time.
 struct DrainRequest {
-  bool inbound_only = false;
+  bool inbound_only = false;  // connections that the pod opens are still taken
+  bool graceful = false;
 };
 
 struct Sources {
@@ -100,8 +108,8 @@ struct Sources {
   std::function<Result<void>(const std::string& logger, const std::string& level)>
       set_log_level;                                // logger "" is all of them
   std::function<Result<void>(bool on)> set_splice;  // false: new and open flows stay in, or go to, lane 0
-  std::function<Result<void>(const DrainRequest&)> drain;  // starts; does not wait for the end
-  std::function<void()> quit;                              // asks the agent to end, as SIGTERM does
+  std::function<void(const DrainRequest&)> drain;   // starts; does not wait for the end
+  std::function<void()> quit;                       // asks the agent to end, as SIGTERM does
 };
 
 }  // namespace sockmesh::admin

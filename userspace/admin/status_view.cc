@@ -74,6 +74,9 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
                        {"backend", worker.backend},
                        {"connectionsActive", worker.connections_active},
                        {"connectionsTotal", worker.connections_total}});
+  Json unbound = Json::array();
+  for (const UnboundPort& port : status.unbound)
+    unbound.push_back({{"listener", port.listener}, {"address", port.address}, {"error", port.error}});
   if (snapshot)
     for (const model::Finding& finding : snapshot->findings)
       findings.push_back({{"code", finding.code},
@@ -90,6 +93,7 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
           {"identity", identity_view(status, snapshot)},
           {"config", config_view(status.config, snapshot)},
           {"dataPath", {{"mode", status.data_path}, {"spliceEnabled", status.splice_enabled}}},
+          {"unbound", std::move(unbound)},
           {"lanes", std::move(lanes)},
           {"workers", std::move(workers)},
           {"counts", counts_view(status, snapshot)},

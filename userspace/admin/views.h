@@ -20,8 +20,8 @@ using Json = nlohmann::ordered_json;
 Json flows_view(const FlowListing& listing, MonotonicTime now);
 Json flow_view(const telemetry::ConnectionRecord& record, MonotonicTime now);
 
-// Sorted by direction, name.
-Json listeners_view(const model::Snapshot& snapshot);
+// Sorted by direction, name. `unbound` is empty offline.
+Json listeners_view(const model::Snapshot& snapshot, const std::vector<UnboundPort>& unbound);
 Json clusters_view(const model::Snapshot& snapshot);
 // Sorted by cluster, priority, address. `states` may be empty (offline).
 Json endpoints_view(const model::Snapshot& snapshot, const std::vector<EndpointState>& states);

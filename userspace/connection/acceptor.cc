@@ -1,5 +1,6 @@
 #include "connection/acceptor.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
@@ -33,6 +34,11 @@ Acceptor::~Acceptor() = default;
 void Acceptor::resume() {
   retry_->cancel();
   watch_->set_events(EPOLLIN);
+}
+
+void Acceptor::take_waiting() {
+  pollfd waiting{listener_.get(), POLLIN, 0};
+  while (connections_.may_accept() && poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN)) readable();
 }
 
 void Acceptor::pause(Duration retry_after) {

@@ -16,7 +16,8 @@ class Acceptor {
   Acceptor(event::Loop& loop, Connections& connections, Fd listener, Entry entry);
   ~Acceptor();  // closes the listening socket: connections in its backlog are reset by the kernel
 
-  void resume();  // after a configuration arrived
+  void resume();        // after a configuration arrived
+  void take_waiting();  // all that the kernel has completed, before it is closed
   const Entry& entry() const { return *entry_; }
 
  private:

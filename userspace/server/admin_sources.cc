@@ -84,6 +84,8 @@ admin::AgentStatus status(const Agent& agent) {
   status.splice_enabled = agent.splice_enabled;
   status.draining = agent.draining;
   status.config = agent.configuration->status();
+  for (const BoundPorts::Missing& one : agent.ports->missing())
+    status.unbound.push_back({one.bind.listener, one.bind.address.to_string(), one.error});
 
   const datapath::LaneStats sums = lane_sums(agent);
   const char* lane = user_lane(agent);
@@ -155,7 +157,8 @@ Result<void> set_splice(Agent& agent, bool on) {
 
 }  // namespace
 
-admin::Sources admin_sources(Agent& agent, std::function<void()> quit) {
+admin::Sources admin_sources(Agent& agent, std::function<void(const admin::DrainRequest&)> drain,
+                             std::function<void()> quit) {
   admin::Sources sources;
   sources.snapshot = [&agent] { return agent.snapshot(); };
   sources.status = [&agent] { return status(agent); };
@@ -166,10 +169,9 @@ admin::Sources admin_sources(Agent& agent, std::function<void()> quit) {
   sources.loggers = [] { return std::vector<admin::Logger>{{"agent", level_text()}}; };
   sources.set_log_level = set_log_level;
   sources.set_splice = [&agent](bool on) { return set_splice(agent, on); };
-  // From now on not ready, so that nobody new is sent here; who comes all the same is still served.
-  sources.drain = [&agent](const admin::DrainRequest&) -> Result<void> {
+  sources.drain = [&agent, drain = std::move(drain)](const admin::DrainRequest& request) {
     agent.draining = true;
-    return {};
+    drain(request);
   };
   sources.quit = std::move(quit);
   return sources;

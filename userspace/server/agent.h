@@ -10,7 +10,7 @@
 
 #include "admin/sources.h"
 #include "connection/connections.h"
-#include "server/binds.h"
+#include "server/bound_ports.h"
 #include "server/configuration.h"
 #include "server/options.h"
 #include "server/splicing.h"
@@ -31,6 +31,7 @@ struct Agent {
   Splicing splicing;
   std::vector<std::unique_ptr<Worker>> workers;
   std::unique_ptr<Configuration> configuration;
+  std::unique_ptr<BoundPorts> ports;
 
   // --- any thread ---
   upstream::ClusterRegistry clusters;
@@ -44,17 +45,20 @@ struct Agent {
 
   // --- main thread ---
   void publish(model::SnapshotPtr next);
+  BoundPorts::Effects port_effects();  // for `ports`: sockets of the workers
+  // Closes the listening sockets of a direction, or all; open connections go on.
+  void stop_accepting(std::optional<model::Direction> direction);
   ~Agent() { workers.clear(); }  // before what they share
 
  private:
-  void rebind(const model::Snapshot& next);
+  Result<void> open_port(const Bind& bind);
 
-  std::vector<Bind> bound_;  // sockets that the workers have for the configuration
   mutable std::mutex mutex_;
   model::SnapshotPtr snapshot_;  // under mutex_
 };
 
-// What the admin server may ask of it. `quit` must be safe to call from any thread.
-admin::Sources admin_sources(Agent& agent, std::function<void()> quit);
+// What the admin server may ask of it. `drain` and `quit` must be safe to call from any thread.
+admin::Sources admin_sources(Agent& agent, std::function<void(const admin::DrainRequest&)> drain,
+                             std::function<void()> quit);
 
 }  // namespace sockmesh::server

@@ -29,7 +29,7 @@ const std::map<std::string, Mode> kModes{{"auto", Mode::kAuto},
 // What flags give as text and values take from it once all sources were heard.
 struct Texts {
   std::vector<std::string> ips;
-  std::string drain = "5s", minimum_drain = "5s";
+  std::string drain = "5s", minimum_drain = "5s", drain_time = "45s";
   std::string workers;
 };
 
@@ -51,6 +51,7 @@ void from_environment(CLI::App& app, const Environment& environment, Options& op
   take("--cluster-id", options.identity.cluster_id, {"ISTIO_META_CLUSTER_ID"});
   take("--workers", texts.workers, {"ISTIO_CPU_LIMIT"});
   take("--minimum-drain-duration", texts.minimum_drain, {"MINIMUM_DRAIN_DURATION"});
+  options.app_annotations = first_of(environment, {"ISTIO_PROMETHEUS_ANNOTATIONS"});
   if (absent("--ip"))
     if (const std::string ips = first_of(environment, {"INSTANCE_IPS", "INSTANCE_IP"}); !ips.empty())
       texts.ips = {ips};
@@ -76,9 +77,11 @@ void from_json_environment(const CLI::App& app, const Environment& environment, 
 
   const nlohmann::json proxy = json_of("PROXY_CONFIG");
   const auto absent = [&](const char* flag) { return app.get_option(flag)->count() == 0; };
-  if (proxy.contains("terminationDrainDuration") && proxy["terminationDrainDuration"].is_string() &&
-      absent("--drain-duration"))
-    texts.drain = proxy["terminationDrainDuration"].get<std::string>();
+  const auto duration = [&](const char* key, const char* flag, std::string& into) {
+    if (absent(flag) && proxy.contains(key) && proxy[key].is_string()) into = proxy[key].get<std::string>();
+  };
+  duration("terminationDrainDuration", "--drain-duration", texts.drain);
+  duration("drainDuration", "--drain-time", texts.drain_time);
   if (proxy.contains("concurrency") && proxy["concurrency"].is_number_unsigned() && texts.workers.empty())
     texts.workers = std::to_string(proxy["concurrency"].get<unsigned>());
   const auto port = [&](const char* key, const char* flag, uint16_t& into) {
@@ -113,6 +116,9 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
   if (!minimum)
     return fail("--minimum-drain-duration '{}': {}", texts.minimum_drain, minimum.error().message);
   options.minimum_drain = *minimum;
+  const auto time = parse_duration(texts.drain_time);
+  if (!time) return fail("--drain-time '{}': {}", texts.drain_time, time.error().message);
+  options.drain_time = *time;
   options.identity.tproxy = options.interception == Interception::kTproxy;
   // Istio's too (facts 5.3): what uid 1337 sends over lo is redirected to the inbound port, and in this mode
   // that would be our own connections to the application. By gid 1337 we are still known as the proxy.
@@ -192,6 +198,10 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
                "after SIGTERM wait until nobody is connected [EXIT_ON_ZERO_ACTIVE_CONNECTIONS]")
       ->group("Process");
   app.add_option("--minimum-drain-duration", texts.minimum_drain, "then, at least [MINIMUM_DRAIN_DURATION]")
+      ->capture_default_str()
+      ->group("Process");
+  app.add_option("--drain-time", texts.drain_time,
+                 "asked to drain gracefully, how long to take new connections [PROXY_CONFIG]")
       ->capture_default_str()
       ->group("Process");
   app.add_option("--resolv-conf", options.resolv_conf, "instead of /etc/resolv.conf")->group("DNS");

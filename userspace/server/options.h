@@ -43,6 +43,9 @@ struct Options {
   std::chrono::nanoseconds drain_duration = std::chrono::seconds(5);
   std::chrono::nanoseconds minimum_drain = std::chrono::seconds(5);
   bool exit_on_zero_connections = false;
+  // Asked to drain gracefully: how long new connections are still taken.
+  std::chrono::nanoseconds drain_time = std::chrono::seconds(45);
+  std::string app_annotations;  // ISTIO_PROMETHEUS_ANNOTATIONS, as it came
 
   std::string resolv_conf;  // "" for /etc/resolv.conf
   std::string dns_servers;  // instead of those in resolv.conf

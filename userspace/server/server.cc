@@ -15,6 +15,7 @@
 #include "admin/admin_server.h"
 #include "interception/listening_socket.h"
 #include "server/agent.h"
+#include "server/drain.h"
 #include "server/memory.h"
 #include "server/privileges.h"
 #include "server/run_dir.h"
@@ -126,6 +127,7 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   admin.status_port = options.ports.status;
   admin.readiness_port = options.ports.readiness;
   admin.metrics_port = options.ports.metrics;
+  admin.app_annotations = options.app_annotations;
   return admin;
 }
 
@@ -146,6 +148,7 @@ Result<void> serve(const Options& options) {
   // Made before the agent, and so outliving it: the agent's configuration watches with it.
   SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
   Agent agent(options, max_connections(options, descriptors));
+  agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
   agent.splicing = prepare_splicing(options.data_path, options.workers);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
   checkpoints.reached("data path tested");
@@ -184,7 +187,12 @@ Result<void> serve(const Options& options) {
 
   Shutdown shutdown(*loop, agent, [&loop] { loop->stop(); });
   const auto quit = [&loop, &shutdown] { loop->post([&shutdown] { shutdown.begin(); }); };
-  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, run_dir), admin_sources(agent, quit)));
+  Drain drain(*loop, agent);
+  const auto begin_drain = [&loop, &drain](const admin::DrainRequest& request) {
+    loop->post([&drain, request] { drain.begin(request); });
+  };
+  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, run_dir),
+                                                admin_sources(agent, begin_drain, quit)));
   for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
   checkpoints.reached("admin serving");
 

@@ -36,7 +36,7 @@ void Shutdown::hurry() {
   phase_ = Phase::kResetting;
   agent_.draining = true;
   steps_left_ = kResetSteps;
-  for (const auto& worker : agent_.workers) worker->close_all_listeners();
+  agent_.stop_accepting(std::nullopt);
   reset_some();
 }
 

@@ -108,8 +108,14 @@ void Worker::close_listener(const Bind& bind) {
   });
 }
 
-void Worker::close_all_listeners() {
-  loop_->post([this] { traffic_->listening.clear(); });
+void Worker::close_listeners(std::optional<model::Direction> direction) {
+  loop_->post([this, direction] {
+    std::erase_if(traffic_->listening, [&](const Traffic::Listening& listening) {
+      if (direction && listening.acceptor->entry().direction != *direction) return false;
+      listening.acceptor->take_waiting();
+      return true;
+    });
+  });
 }
 
 void Worker::reset(size_t count) {

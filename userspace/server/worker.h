@@ -47,7 +47,8 @@ class Worker {
   void names_changed();
   void listen(Fd socket, connection::Entry entry);
   void close_listener(const Bind& bind);
-  void close_all_listeners();
+  // All of them, or those of a direction; whoever waits in a backlog is taken first.
+  void close_listeners(std::optional<model::Direction> direction);
   void reset(size_t count);  // resets that many of the oldest connections
 
   std::future<std::vector<telemetry::ConnectionRecord>> flows();  // copies, once the loop came round

@@ -68,7 +68,7 @@ void check_section(const std::string& heading, const Json& view) {
 TEST_CASE("every field of every view is documented, and nothing else is") {
   const auto flows = sample_flows();
   check_section("GET /v1/flows", flows_view(flows, kSampleNow));
-  check_section("GET /v1/listeners", listeners_view(*sample_snapshot()));
+  check_section("GET /v1/listeners", listeners_view(*sample_snapshot(), sample_status().unbound));
   check_section("GET /v1/clusters", clusters_view(*sample_snapshot()));
   check_section("GET /v1/endpoints", endpoints_view(*sample_snapshot(), sample_states()));
   check_section("GET /v1/status", status_view(sample_status(), {}, sample_snapshot().get(), kSampleWall));
@@ -77,7 +77,7 @@ TEST_CASE("every field of every view is documented, and nothing else is") {
 
 TEST_CASE("the object of a decision is documented") {
   std::set<std::string> paths;
-  collect(listeners_view(*sample_snapshot())["listeners"][1]["object"], "", paths);
+  collect(listeners_view(*sample_snapshot(), sample_status().unbound)["listeners"][1]["object"], "", paths);
   CHECK(paths == documented("Objects"));
 }
 

@@ -250,6 +250,7 @@ AgentStatus sample_status() {
                    .last_error =
                        "routes.yaml:12: VirtualService default/echo: spec.tcp[0].route[0].weight: "
                        "'x': expected a number"};
+  status.unbound = {{"0.0.0.0_31400", "0.0.0.0:31400", "bind 0.0.0.0:31400: Address already in use"}};
   status.lanes = {{"epoll", true, false, "always available", 0, 0},
                   {"io_uring", true, true, "passed: multishot receive, buffer ring", 1, 12},
                   {"sk_skb", true, true, "passed: 8 of 8 checks", 1, 11},

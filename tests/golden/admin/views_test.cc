@@ -17,7 +17,7 @@ void check(const std::string& name, const Json& view) {
 }  // namespace
 
 TEST_CASE("flows") { check("flows", flows_view(sample_flows(), kSampleNow)); }
-TEST_CASE("listeners") { check("listeners", listeners_view(*sample_snapshot())); }
+TEST_CASE("listeners") { check("listeners", listeners_view(*sample_snapshot(), sample_status().unbound)); }
 TEST_CASE("clusters") { check("clusters", clusters_view(*sample_snapshot())); }
 TEST_CASE("endpoints") { check("endpoints", endpoints_view(*sample_snapshot(), sample_states())); }
 TEST_CASE("status") {

@@ -22,6 +22,7 @@ struct AgentOptions {
   std::string data_path = "auto";
   int workers = 2;
   std::string interception = "REDIRECT";  // or TPROXY
+  std::vector<std::string> more;          // further flags of the agent
   std::string exempt = "1337";  // user and group whose traffic the rules let pass; the agent's is 1337
 };
 

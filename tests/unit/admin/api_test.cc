@@ -29,9 +29,9 @@ struct FakeAgent {
       calls.push_back(on ? "splice on" : "splice off");
       return {};
     };
-    sources.drain = [this](const DrainRequest& request) -> Result<void> {
-      calls.push_back(request.inbound_only ? "drain inbound" : "drain");
-      return {};
+    sources.drain = [this](const DrainRequest& request) {
+      calls.push_back(std::string("drain") + (request.inbound_only ? " inbound" : "") +
+                      (request.graceful ? " gracefully" : ""));
     };
     sources.quit = [this] { calls.push_back("quit"); };
     return sources;
@@ -87,11 +87,16 @@ TEST_CASE("what changes the agent is for localhost, and for POST") {
   CHECK(post(api, Door::kStatus, "/drain", {}, false).status == 403);
   CHECK(get(api, Door::kStatus, "/quitquitquit").status == 405);
   CHECK(agent.calls.empty());
+  CHECK(post(api, Door::kStatus, "/drain").status == 200);  // as istio-agent: inbound, gracefully
+  agent.status.role = "gateway";
   CHECK(post(api, Door::kStatus, "/drain").status == 200);
+  CHECK(post(api, Door::kSocket, "/v1/drain", {{"inboundonly", ""}}).status == 200);
   CHECK(post(api, Door::kAdmin, "/drain_listeners", {{"inboundonly", ""}, {"graceful", ""}}).body == "OK\n");
   CHECK(post(api, Door::kStatus, "/quitquitquit").status == 200);
   CHECK(post(api, Door::kSocket, "/v1/splice", {{"enabled", "false"}}, false).status == 200);
-  CHECK(agent.calls == std::vector<std::string>{"drain", "drain inbound", "quit", "splice off"});
+  CHECK(agent.calls == std::vector<std::string>{"drain inbound gracefully", "drain gracefully",
+                                                "drain inbound", "drain inbound gracefully", "quit",
+                                                "splice off"});
   CHECK(post(api, Door::kSocket, "/v1/splice", {{"enabled", "maybe"}}).status == 400);
 }
 

@@ -88,8 +88,9 @@ TEST_CASE("verbs and what they ask of the agent") {
     return cli.asked.back();
   };
   CHECK(asked({"lanes", "splice", "off"}) == "POST /v1/splice?enabled=false");
-  CHECK(asked({"drain"}) == "POST /v1/drain");
-  CHECK(asked({"drain", "--inbound-only"}) == "POST /v1/drain?inboundonly");
+  CHECK(asked({"drain"}) == "POST /v1/drain?graceful");
+  CHECK(asked({"drain", "--now"}) == "POST /v1/drain");
+  CHECK(asked({"drain", "--inbound-only"}) == "POST /v1/drain?inboundonly&graceful");
   CHECK(asked({"log"}) == "POST /logging");
   CHECK(asked({"log", "--level", "debug"}) == "POST /logging?level=debug");
   CHECK(asked({"log", "--level", "agent:debug,dns=off"}) == "POST /logging?paths=agent%3Adebug%2Cdns%3Aoff");

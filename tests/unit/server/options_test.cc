@@ -75,7 +75,9 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
                         {"ISTIO_META_INTERCEPTION_MODE", "TPROXY"},
                         {"ISTIO_METAJSON_LABELS", R"({"app": "web", "n": 1})"},
                         {"ISTIO_CPU_LIMIT", "4"},
-                        {"PROXY_CONFIG", R"({"terminationDrainDuration": "20s", "statusPort": 16020})"},
+                        {"PROXY_CONFIG", R"({"terminationDrainDuration": "20s", "statusPort": 16020, )"
+                                         R"("drainDuration": "1m"})"},
+                        {"ISTIO_PROMETHEUS_ANNOTATIONS", R"({"scrape":"true"})"},
                         {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "true"},
                         {"MINIMUM_DRAIN_DURATION", "7s"}};
   const Options from_environment = options({}, istio);
@@ -90,6 +92,8 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   CHECK(from_environment.gid == 1337);
   CHECK(from_environment.workers == 4);
   CHECK(from_environment.drain_duration == 20s);
+  CHECK(from_environment.drain_time == 1min);
+  CHECK(from_environment.app_annotations == R"({"scrape":"true"})");
   CHECK(from_environment.ports.status == 16020);
   CHECK(from_environment.exit_on_zero_connections);
   CHECK(from_environment.minimum_drain == 7s);
