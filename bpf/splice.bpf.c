@@ -19,6 +19,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
 /* A power of two, equal to max_entries of both maps below; set before the program is loaded. */
 const volatile __u32 slots = 1024;
@@ -105,6 +106,10 @@ static __always_inline int pass(struct splice_direction *d, __u32 slot, __u32 le
 	before = __sync_fetch_and_add(&d->passed, len);
 	word = READ_ONCE(d->user_word);
 	if (word == (before | SPLICE_ARMED)) {
+		struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
+
+		if (reverse) /* as in grant() */
+			WRITE_ONCE(reverse->credit, 0);
 		d->pass_starts++;
 		d->pass_reason = reason;
 		tell(d->ring, slot);
@@ -142,17 +147,39 @@ static __always_inline int trim(struct __sk_buff *skb, __u32 len)
 	return rest && bpf_skb_adjust_room(skb, -(__s32)rest, 0, 0) ? -1 : 0;
 }
 
+/* From so many unacknowledged bytes on, a direction is likely to be PASSed soon; a request that is answered has none. */
+static __always_inline __s32 crowd(void)
+{
+	return control.limit_bytes / 8;
+}
+
+/* Whether the bytes on the way to `source`, the other direction's, are PASSed or many. */
+static __always_inline int reverse_is_crowded(struct splice_direction *reverse, struct bpf_sock *source)
+{
+	__u64 written = READ_ONCE(reverse->user_word) & SPLICE_COUNT_MASK;
+	struct tcp_sock *tcp;
+
+	if (written < READ_ONCE(reverse->passed))
+		return 1;
+	tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
+	if (!tcp || !(reverse->state & SPLICE_HAS_BASE))
+		return 0;
+	return (__s32)((__u32)(READ_ONCE(reverse->redirected) + written) - (tcp->snd_una - reverse->base_seq)) >
+	       crowd();
+}
+
 /*
  * Looks at the target and grants credit for the next segments. Called when the flow's user lane is empty, so all of
  * `placed` was redirected or written: what is not in the target's send queue yet waits for its worker.
  *
- * Never while the target's own bytes are being PASSed: they would queue up behind the backlog, charged to nobody, so
- * that the target's window stays open for as long as the worker has not run.
+ * Never while the target's own bytes are being PASSed, or are likely to be soon, since much of what the other
+ * direction has redirected is not acknowledged yet: they would queue up behind the backlog, charged to nobody, so that
+ * the target's window stays open for as long as the worker has not run.
  *
  * The target is not locked. write_seq is read before sk_wmem_queued, so that bytes on their way from the backlog
  * into the send queue are counted twice rather than not at all.
  */
-static __always_inline __u8 grant(struct splice_direction *d, __u32 placed)
+static __always_inline __u8 grant(struct splice_direction *d, __u32 placed, struct bpf_sock *source)
 {
 	__s32 backlog, outstanding, room, credit;
 	struct splice_direction *reverse;
@@ -164,7 +191,7 @@ static __always_inline __u8 grant(struct splice_direction *d, __u32 placed)
 	d->credit = 0;
 	d->credit_skbs = 0;
 	reverse = bpf_map_lookup_elem(&directions, &d->target);
-	if (reverse && (READ_ONCE(reverse->user_word) & SPLICE_COUNT_MASK) < READ_ONCE(reverse->passed))
+	if (reverse && reverse_is_crowded(reverse, source))
 		return SPLICE_REASON_REVERSE;
 	target = bpf_map_lookup_elem(&sockets, &d->target);
 	if (!target)
@@ -190,6 +217,10 @@ static __always_inline __u8 grant(struct splice_direction *d, __u32 placed)
 	outstanding = placed - (acked_seq - d->base_seq);
 	if (backlog > (__s32)d->max_backlog)
 		d->max_backlog = backlog;
+
+	/* What it may still redirect was granted before. That its owner may write at this moment does no harm. */
+	if (reverse && outstanding > crowd())
+		WRITE_ONCE(reverse->credit, 0);
 
 	if (queued >= control.limit_skbs)
 		return SPLICE_REASON_QUEUE;
@@ -262,7 +293,7 @@ int splice_verdict(struct __sk_buff *skb)
 
 	cost = SPLICE_COST(len);
 	if (d->credit < cost || d->credit_skbs == 0) {
-		reason = grant(d, (__u32)(d->redirected + d->passed));
+		reason = grant(d, (__u32)(d->redirected + d->passed), skb->sk);
 		if (d->credit < cost || d->credit_skbs == 0)
 			return pass(d, slot, len, reason);
 	}

@@ -36,7 +36,8 @@ struct splice_direction {
 	/* As redirected. */
 	__u32 next_seq;     /* TCP sequence number of the first byte not yet seen */
 	__u32 base_seq;     /* the target's write_seq at insertion */
-	__s32 credit;       /* what may be redirected before the target is looked at again, in SPLICE_COST units */
+	__s32 credit;       /* what may be redirected before the target is looked at again, in SPLICE_COST units;
+			       the other direction's verdict may set it to 0 */
 	__u16 credit_skbs;  /* the same in segments */
 	__u8 state;         /* SPLICE_HAS_NEXT ... */
 	__u8 pass_reason;   /* enum splice_reason: why PASSing began last time */
@@ -60,7 +61,7 @@ enum splice_reason {
 	SPLICE_REASON_QUEUE,     /* too many segments wait for the target's worker */
 	SPLICE_REASON_ROOM,      /* the target's send buffer could not take it all without its peer's help */
 	SPLICE_REASON_LIMIT,     /* too many bytes are on their way to the target's peer */
-	SPLICE_REASON_REVERSE,   /* the target's own bytes are being PASSed; both kinds share one queue */
+	SPLICE_REASON_REVERSE,   /* the target's own bytes are, or soon will be, PASSed; both kinds share one queue */
 	SPLICE_REASON_BROKEN,    /* see SPLICE_BROKEN */
 };
 
