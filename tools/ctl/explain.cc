@@ -42,7 +42,9 @@ std::string answer_text(const Json& explanation) {
   const Json& clusters = explanation["clusters"];
   const std::string flags = cell(explanation, "responseFlags");
   std::string text;
-  if (clusters.empty()) text += "  goes nowhere: no filter chain takes it\n";
+  if (clusters.empty())
+    text += explanation["listener"].is_null() ? "  goes nowhere: nobody listens there\n"
+                                              : "  goes nowhere: no filter chain takes it\n";
   for (const Json& cluster : clusters) {
     text += clusters.size() == 1 ? "  goes to " : fmt::format("  goes to ({}) ", percent(cluster));
     text += cell(cluster, "name");

@@ -17,6 +17,9 @@
 //   SM0012  a Service without an address
 //   SM0013  a DestinationRule's TLS, which is not applied
 //   SM0014  a security policy, which is not enforced
+//   SM0015  DYNAMIC_DNS, which is approximated
+//   SM0203  a gateway's server terminates TLS
+//   SM0206  a Sidecar listens on a Unix socket
 #pragma once
 
 #include <string>

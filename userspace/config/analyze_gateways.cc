@@ -117,7 +117,17 @@ bool leads_on(const Analysis& analysis, const Server& from, const VirtualService
 
 void check_routes(Analysis& analysis, const Server& one) {
   const Protocol protocol = parse_protocol(one.server->port.protocol);
-  if (is_http(protocol) || protocol == Protocol::kHttps || one.server->tls_mode == "AUTO_PASSTHROUGH") return;
+  const std::string& mode = one.server->tls_mode;
+  if (!mode.empty() && mode != "PASSTHROUGH" && mode != "AUTO_PASSTHROUGH" && !is_http(protocol)) {
+    return analysis.warning("SM0203", one.gateway->meta, one.server->line,
+                            fmt::format("Port {} terminates TLS ({}), which this proxy does not: nothing is "
+                                        "served for its hosts ({}). With "
+                                        "mode PASSTHROUGH and `tls` routes by SNI the server behind can "
+                                        "terminate it; else put a proxy that "
+                                        "terminates TLS before this one.",
+                                        one.server->port.number, mode, fmt::join(one.server->hosts, ", ")));
+  }
+  if (is_http(protocol) || protocol == Protocol::kHttps || mode == "AUTO_PASSTHROUGH") return;
   const auto routes = routes_of(analysis, *one.gateway);
   if (std::any_of(routes.begin(), routes.end(),
                   [&](const VirtualService* service) { return leads_on(analysis, one, *service); })) {

@@ -105,6 +105,20 @@ void check_protocols(Analysis& analysis) {
   }
 }
 
+// Sockets of the file system that a Sidecar asks to listen on.
+void check_sockets(Analysis& analysis, const Sidecar& sidecar) {
+  const auto told = [&](const std::string& bind, int line) {
+    if (!bind.starts_with("unix:")) return;
+    analysis.warning(
+        "SM0206", sidecar.meta, line,
+        fmt::format("Nobody listens on {}: this proxy listens on IP addresses only. With `bind: 127.0.0.1` "
+                    "and captureMode NONE it is a port of the pod instead.",
+                    bind));
+  };
+  for (const auto& egress : sidecar.egress) told(egress.bind, egress.line);
+  for (const auto& ingress : sidecar.ingress) told(ingress.bind, ingress.line);
+}
+
 }  // namespace
 
 void analyze_namespaces(Analysis& analysis) {
@@ -184,6 +198,12 @@ void analyze_services(Analysis& analysis) {
 void analyze_service_entries(Analysis& analysis) {
   for (const auto& entry : analysis.resources.service_entries) {
     validate_entry(analysis, *entry);
+    if (entry->resolution == Resolution::kDynamicDns) {
+      analysis.info(
+          "SM0015", entry->meta, 0,
+          "DYNAMIC_DNS is approximated: the name that a client asks for by SNI is not resolved here, the "
+          "connection goes to the address that the client dialled.");
+    }
     if (!entry->addresses.empty()) continue;
     for (const IstioPort& port : entry->ports) {
       const Protocol protocol = parse_protocol(port.protocol);
@@ -197,6 +217,7 @@ void analyze_service_entries(Analysis& analysis) {
 }
 
 void analyze_sidecars(Analysis& analysis) {
+  for (const auto& sidecar : analysis.resources.sidecars) check_sockets(analysis, *sidecar);
   std::map<std::string, std::vector<const Sidecar*>> plain, selecting;
   for (const auto& sidecar : analysis.resources.sidecars) {
     (sidecar->workload_selector ? selecting : plain)[sidecar->meta.ns].push_back(sidecar.get());

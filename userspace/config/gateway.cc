@@ -122,6 +122,9 @@ class Merge {
   }
 
   void place(const Server& server) {
+    if (server.server->bind.starts_with("unix:"))
+      return note(server, "SM0206",
+                  "is on a Unix socket, where this proxy does not listen: it is not opened");
     const uint16_t number = server.server->port.number;
     bool translated = false;
     const uint16_t bound = translate_gateway_port(world_, number, translated);
@@ -199,8 +202,10 @@ class Merge {
     }
     if (server.server->tls_mode != kPassthrough) {
       note(server, "SM0203",
-           fmt::format("terminates TLS ({}), which this proxy does not: nothing is served for its hosts",
-                       server.server->tls_mode));
+           fmt::format(
+               "terminates TLS ({}), which this proxy does not: nothing is served for its hosts. With mode "
+               "PASSTHROUGH and `tls` routes by SNI the server behind can terminate it",
+               server.server->tls_mode));
       return;
     }
     for (const auto& route : world_.scope.groups.front().routes) {
@@ -283,8 +288,12 @@ class Merge {
   }
 
   void note(const Server& server, const char* code, std::string text) {
+    const uint16_t number = server.server->port.number;
+    bool translated = false;
+    const uint16_t bound = translate_gateway_port(world_, number, translated);
+    const std::string as = bound == number ? "" : fmt::format("(bound as {}) ", bound);
     findings_.push_back({code, model::Severity::kWarning, origin_of(server),
-                         fmt::format("server port {} {}", server.server->port.number, text)});
+                         fmt::format("server port {} {}{}", number, as, text)});
   }
 
   static model::OriginPtr origin_of(const Server& server) {

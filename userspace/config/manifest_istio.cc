@@ -275,8 +275,11 @@ void read_sidecar(const Fields& object, Meta&& meta, Resources& out) {
     bool good =
         all_good({in.list("hosts", egress.hosts, kScopedHost, kRequired), in.read("bind", egress.bind, kBind),
                   in.read("captureMode", egress.capture_none, kCaptureModes)});
-    if (const Fields port = in.child("port"); port.present())
+    if (const Fields port = in.child("port"); port.present() && egress.bind.starts_with("unix:")) {
+      good = port.read("protocol", egress.port.emplace().protocol, kProtocol) && good;  // has no number
+    } else if (port.present()) {
       good = all_good({good, read_istio_port(port, egress.port.emplace())});
+    }
     if (good) sidecar.egress.push_back(std::move(egress));
     return good;
   });

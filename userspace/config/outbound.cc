@@ -171,6 +171,15 @@ class Claims {
   std::optional<Protocol> declared_;  // by an egress listener with a port
 };
 
+model::Finding unix_socket(const Sidecar& sidecar, const Sidecar::Egress& egress) {
+  return {
+      "SM0206", model::Severity::kWarning, sidecar.meta.origin(egress.line),
+      fmt::format(
+          "egress listener on {}: this proxy listens on IP addresses only, nobody serves the socket. With "
+          "`bind: 127.0.0.1` and captureMode NONE it is a port of the pod instead",
+          egress.bind)};
+}
+
 }  // namespace
 
 std::vector<model::ListenerPtr> build_outbound(const World& world, std::vector<model::Finding>& findings) {
@@ -178,6 +187,10 @@ std::vector<model::ListenerPtr> build_outbound(const World& world, std::vector<m
   for (const EgressGroup& group : world.scope.groups) {
     // A catch-all listener of a Sidecar leaves alone what those with a port have made.
     if (group.listener && !group.listener->port) drafts.lock();
+    if (group.listener && group.listener->bind.starts_with("unix:")) {
+      findings.push_back(unix_socket(*world.scope.sidecar, *group.listener));
+      continue;
+    }
     Claims(world, group, drafts).run();
   }
   auto listeners =

@@ -31,9 +31,11 @@ std::string chain_condition(const FilterChainMatch& match) {
   return parts.empty() ? "everything" : fmt::format("{}", fmt::join(parts, " and "));
 }
 
-std::string interception(const ConnectionInfo& connection) {
+std::string interception(const Snapshot& snapshot, const ConnectionInfo& connection) {
   const std::string to = connection.destination.to_string();
   if (connection.bound) return fmt::format("accepted by the bound listener {}", connection.bound->name);
+  if (!snapshot.virtual_outbound && !snapshot.virtual_inbound)
+    return fmt::format("nothing is redirected to this proxy, and it has not bound {}", to);
   if (connection.direction == Direction::kInbound)
     return fmt::format("a connection from outside to {} is redirected to port 15006", to);
   if (connection.destination.ip.is_loopback())
@@ -85,10 +87,13 @@ std::string about_cluster(const Explanation::ClusterPart& part) {
 }
 
 std::string about_endpoints(const Cluster& cluster, const SocketAddress& dialled) {
-  if (cluster.type == ClusterType::kOriginalDst)
+  if (cluster.type == ClusterType::kOriginalDst) {
+    const bool any_name = std::string_view(cluster.service_host).starts_with("*");
     return fmt::format(
-        "{}: dialled where the client did, {}", cluster.name,
-        SocketAddress{dialled.ip, cluster.original_dst_port.value_or(dialled.port)}.to_string());
+        "{}: dialled where the client did, {}{}", cluster.name,
+        SocketAddress{dialled.ip, cluster.original_dst_port.value_or(dialled.port)}.to_string(),
+        any_name ? "; names under a wildcard are not resolved here, also not with DYNAMIC_DNS" : "");
+  }
   if (cluster.endpoints.empty()) return fmt::format("{} has no endpoint", cluster.name);
   std::vector<std::string> list;
   for (const Endpoint& endpoint : cluster.endpoints) {
@@ -155,6 +160,18 @@ std::vector<Loser> losers_of(const Snapshot& snapshot, const ConnectionInfo& con
   return losers;
 }
 
+// Servers of gateways whose port is not opened; their findings begin with "server port N".
+std::vector<Loser> closed_servers(const Snapshot& snapshot, uint16_t port) {
+  std::vector<Loser> losers;
+  for (const Finding& finding : snapshot.findings) {
+    const bool about = finding.text.starts_with(fmt::format("server port {} ", port)) ||
+                       finding.text.find(fmt::format("(bound as {})", port)) != std::string::npos;
+    if (about && losers.size() < kMostLosers)
+      losers.push_back({finding.object, fmt::format("listener 0.0.0.0_{}", port), finding.text, {}});
+  }
+  return losers;
+}
+
 std::string outcome_text(const Explanation& explanation, const Decision& decision) {
   if (decision.egress_blocked) return "refused by the egress lists: closed at once, UH";
   const std::string flags = explanation.expected.to_string();
@@ -174,12 +191,12 @@ Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection) 
   const auto step = [&](const char* stage, std::string text, OriginPtr object = nullptr) {
     explanation.steps.push_back({stage, std::move(text), std::move(object)});
   };
-  step("interception", interception(connection));
+  step("interception", interception(snapshot, connection));
 
   const Decision decision = match(snapshot, connection);
   if (!decision.listener) {
-    explanation.expected.add(ResponseFlag::kNoRouteFound);
-    step("outcome", "there is no listener for it: NR");
+    explanation.losers = closed_servers(snapshot, connection.destination.port);
+    step("outcome", "nobody listens there: the connection is refused");
     return explanation;
   }
   const Listener& listener = *decision.listener;

@@ -18,7 +18,7 @@ struct ExplainStep {
 
 struct Explanation {
   ConnectionInfo connection;
-  std::string listener;      // name
+  std::string listener;      // name, "" where nobody listens
   std::string filter_chain;  // name, "" with NR
   std::vector<WeightedCluster> route;
   struct ClusterPart {

@@ -111,3 +111,25 @@ TEST_CASE("analyze: IST0167 Sidecars where there is no sidecar") {
                       "impact.\n"));
   CHECK(run(kEcho + selecting).lines.empty());
 }
+
+TEST_CASE("analyze: SM0015, SM0203, SM0206 what is not done, and what to do instead") {
+  CHECK_THAT(
+      run(entry("e", "\"*.example.com\"",
+                "ports: [{number: 443, name: tls, protocol: TLS}], resolution: DYNAMIC_DNS"))
+          .of("SM0015"),
+      Catch::StartsWith("Info [SM0015] (ServiceEntry e.default m.yaml:1) DYNAMIC_DNS is approximated"));
+  const Found gateway =
+      run(object("Gateway", "g",
+                 "spec: {selector: {istio: gw}, servers: [{port: {number: 443, name: tls, protocol: TLS}, "
+                 "hosts: [a.org], tls: {mode: SIMPLE, credentialName: c}}]}"));
+  CHECK_THAT(gateway.of("SM0203"),
+             Catch::Contains("Port 443 terminates TLS (SIMPLE), which this proxy does not: nothing "
+                             "is served for its hosts (a.org). With mode PASSTHROUGH"));
+  CHECK(gateway.count("SM0010") == 0);
+  CHECK_THAT(
+      run(object("Sidecar", "s",
+                 "spec: {egress: [{bind: \"unix:///run/db.sock\", port: {protocol: MYSQL, name: db}, hosts: "
+                 "[\"./*\"]}]}"))
+          .of("SM0206"),
+      Catch::Contains("Nobody listens on unix:///run/db.sock") && Catch::Contains("`bind: 127.0.0.1`"));
+}
