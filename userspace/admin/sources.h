@@ -72,6 +72,7 @@ struct AgentStatus {
   bool draining = false;
   ConfigStatus config;
   std::vector<UnboundPort> unbound;
+  std::vector<model::Finding> findings;  // of the agent itself, beside the configuration's
   std::vector<LaneStatus> lanes;
   std::vector<WorkerStatus> workers;
 };

@@ -77,12 +77,15 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
   Json unbound = Json::array();
   for (const UnboundPort& port : status.unbound)
     unbound.push_back({{"listener", port.listener}, {"address", port.address}, {"error", port.error}});
-  if (snapshot)
-    for (const model::Finding& finding : snapshot->findings)
+  const auto add_findings = [&](const std::vector<model::Finding>& found) {
+    for (const model::Finding& finding : found)
       findings.push_back({{"code", finding.code},
                           {"severity", severity_text(finding.severity)},
                           {"text", finding.text},
                           {"object", object_view(finding.object)}});
+  };
+  if (snapshot) add_findings(snapshot->findings);
+  add_findings(status.findings);
   return {{"version", status.version},
           {"pid", status.pid},
           {"started", utc(status.started)},

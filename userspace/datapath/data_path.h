@@ -27,6 +27,18 @@ struct LaneStats {  // totals since start of this worker
   uint64_t splice_refused = 0;                     // insertion failed or came too late: stayed in lane 0
   uint64_t user_bytes = 0, spliced_bytes = 0;      // of ended flows
   uint64_t watchdog_resets = 0;                    // facts 5.7 (i)
+
+  LaneStats& operator+=(const LaneStats& other) {
+    flows_total += other.flows_total;
+    flows_active += other.flows_active;
+    spliced_total += other.spliced_total;
+    spliced_active += other.spliced_active;
+    splice_refused += other.splice_refused;
+    user_bytes += other.user_bytes;
+    spliced_bytes += other.spliced_bytes;
+    watchdog_resets += other.watchdog_resets;
+    return *this;
+  }
 };
 
 class DataPath {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "server/agent.h"
+#include "server/local_listeners.h"
 #include "telemetry/metrics.h"
 
 namespace sockmesh::server {
@@ -50,17 +51,7 @@ std::vector<admin::EndpointState> endpoint_states(const Agent& agent) {
 
 datapath::LaneStats lane_sums(const Agent& agent) {
   datapath::LaneStats sum;
-  for (const auto& worker : agent.workers) {
-    const datapath::LaneStats one = worker->lane_stats();
-    sum.flows_total += one.flows_total;
-    sum.flows_active += one.flows_active;
-    sum.spliced_total += one.spliced_total;
-    sum.spliced_active += one.spliced_active;
-    sum.splice_refused += one.splice_refused;
-    sum.user_bytes += one.user_bytes;
-    sum.spliced_bytes += one.spliced_bytes;
-    sum.watchdog_resets += one.watchdog_resets;
-  }
+  for (const auto& worker : agent.workers) sum += worker->lane_stats();
   return sum;
 }
 
@@ -86,6 +77,11 @@ admin::AgentStatus status(const Agent& agent) {
   status.config = agent.configuration->status();
   for (const BoundPorts::Missing& one : agent.ports->missing())
     status.unbound.push_back({one.bind.listener, one.bind.address.to_string(), one.error});
+
+  if (const auto snapshot = agent.snapshot()) {
+    status.findings = look_for_local_listeners(
+        *snapshot, std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0}));
+  }
 
   const datapath::LaneStats sums = lane_sums(agent);
   const char* lane = user_lane(agent);

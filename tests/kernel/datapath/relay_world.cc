@@ -144,17 +144,7 @@ datapath::Outcome RelayWorld::wait_for_outcome(size_t flow) {
 
 datapath::LaneStats RelayWorld::stats() {
   datapath::LaneStats sum;
-  for (const auto& worker : workers_) {
-    const auto one = worker->path->stats();
-    sum.flows_total += one.flows_total;
-    sum.flows_active += one.flows_active;
-    sum.spliced_total += one.spliced_total;
-    sum.spliced_active += one.spliced_active;
-    sum.splice_refused += one.splice_refused;
-    sum.user_bytes += one.user_bytes;
-    sum.spliced_bytes += one.spliced_bytes;
-    sum.watchdog_resets += one.watchdog_resets;
-  }
+  for (const auto& worker : workers_) sum += worker->path->stats();
   return sum;
 }
 
