@@ -29,7 +29,8 @@ std::string istio_config_text(const Json& object, const char* resource) {
                          .value("filterMetadata", Json::object())
                          .value("istio", Json::object());
   // "/apis/networking.istio.io/v1/namespaces/NS/destination-rule/NAME"
-  const auto parts = split(cell(istio, "config"), '/');
+  const std::string path = cell(istio, "config");
+  const auto parts = split(path, '/');
   if (parts.size() < 3 || parts[parts.size() - 2] != resource) return {};
   return std::string(parts.back()) + "." + std::string(parts[parts.size() - 3]);
 }

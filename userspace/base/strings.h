@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace sockmesh {
 
 // The parts between `separator`s; empty parts are kept unless `skip_empty`.
 std::vector<std::string_view> split(std::string_view text, char separator, bool skip_empty = false);
+// The parts would outlive a temporary.
+template <std::same_as<std::string> T>
+void split(T&& text, char separator, bool skip_empty = false) = delete;
 std::string_view trim(std::string_view text);  // blanks, tabs, CR, LF at both ends
 std::string to_lower(std::string_view text);   // ASCII
 bool equals_ignore_case(std::string_view a, std::string_view b);

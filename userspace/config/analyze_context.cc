@@ -84,7 +84,8 @@ const Gateway* Analysis::find_gateway(const std::string& name, const std::string
   if (name.starts_with("./")) {
     wanted = ns + name.substr(1);
   } else if (slash == std::string::npos && dot != std::string::npos) {  // "gw.ns.svc.cluster.local"
-    wanted = std::string(split(name.substr(dot + 1), '.').front()) + "/" + name.substr(0, dot);
+    wanted =
+        std::string(split(std::string_view(name).substr(dot + 1), '.').front()) + "/" + name.substr(0, dot);
   } else if (slash == std::string::npos) {
     wanted = ns + "/" + name;
   }

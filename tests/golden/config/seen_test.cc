@@ -26,6 +26,10 @@ enum class Difference {
   kOther,         // not on the list: an error
 };
 
+std::vector<RegistryPort> ports_of(const std::shared_ptr<const Service>& service) {
+  return define(service, MeshConfig{})->ports;
+}
+
 bool http_or_sniffed(Protocol protocol) { return is_http(protocol) || protocol == Protocol::kAuto; }
 
 // The port is one that Istio parses or sniffs, so the list may apply.
@@ -40,7 +44,7 @@ bool parsed_by_istio(const MeshCase& mesh, const Probe& probe, const Fate& fate)
             http_or_sniffed(parse_protocol(ingress.port.protocol)))
           return true;
     for (const auto& service : mesh.resources.services)
-      for (const RegistryPort& port : define(service, MeshConfig{})->ports)
+      for (const RegistryPort& port : ports_of(service))
         if (http_or_sniffed(port.protocol) && (port.target.number == probe.address.port ||
                                                (port.target.absent() && port.port == probe.address.port)))
           return true;
@@ -48,7 +52,7 @@ bool parsed_by_istio(const MeshCase& mesh, const Probe& probe, const Fate& fate)
   }
   // HTTP ports share a wildcard listener: any service of that port makes Envoy look.
   for (const auto& service : mesh.resources.services)
-    for (const RegistryPort& port : define(service, MeshConfig{})->ports)
+    for (const RegistryPort& port : ports_of(service))
       if (port.port == probe.address.port && http_or_sniffed(port.protocol)) return true;
   for (const auto& entry : mesh.resources.service_entries)
     for (const IstioPort& port : entry->ports)
@@ -122,7 +126,7 @@ Difference compare(const MeshCase& mesh, const Probe& probe, const Fate& fate, c
 std::set<uint16_t> http_ports(const Resources& resources) {
   std::set<uint16_t> ports;
   for (const auto& service : resources.services)
-    for (const RegistryPort& port : define(service, MeshConfig{})->ports)
+    for (const RegistryPort& port : ports_of(service))
       if (is_http(port.protocol)) ports.insert(port.port);
   for (const auto& entry : resources.service_entries)
     for (const IstioPort& port : entry->ports)
