@@ -77,9 +77,9 @@ void Connection::start() {
     record().log = false;
     return finish(ResponseFlag::kNoHealthyUpstream, "dialled our own capture port");
   }
-  passes_ +=
-      connections_.services().upstreams.own_dials().passes(record().downstream_remote, captured->destination);
-  if (passes_ > kMaxPasses) {
+  own_accept_ = connections_.services().upstreams.own_dials().accepted(record().downstream_remote,
+                                                                       captured->destination);
+  if (*own_accept_.passes() > kMaxPasses) {
     record().cluster = model::kBlackHoleCluster;
     record().details = "proxy_loop";
     connections_.loop_found(captured->destination);
@@ -185,7 +185,7 @@ void Connection::connect(const model::Decision& decision) {
   request.cluster = cluster_;
   if (redirected_) request.original_destination = record().downstream_local;
   request.client = record().downstream_remote;
-  request.passes = passes_;
+  request.passes = own_accept_.passes();
   request.hash_source_ip = route.hash_source_ip;
   request.keep_client_source =
       connections_.settings().keep_client_source && entry_->direction == model::Direction::kInbound;
@@ -262,6 +262,7 @@ void Connection::finish(std::optional<ResponseFlag> flag, const char* reason) {
   client_watch_.reset();
   downstream_.reset();
   lease_ = upstream::Lease();
+  own_accept_ = upstream::OwnDials::Entry();
   own_dial_ = upstream::OwnDials::Entry();
   connections_.closed(*this);
 }

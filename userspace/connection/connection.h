@@ -69,8 +69,7 @@ class Connection {
   std::unique_ptr<event::Watch> client_watch_;  // while connecting: only to notice that the client is gone
   std::unique_ptr<upstream::Dial> dial_;
   upstream::Lease lease_;
-  upstream::OwnDials::Entry own_dial_;
-  uint32_t passes_ = 1;  // through this agent, this one included
+  upstream::OwnDials::Entry own_accept_, own_dial_;
   bool ended_ = false;
 
   telemetry::ConnectionScope scope_;

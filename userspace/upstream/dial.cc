@@ -95,14 +95,12 @@ void Dial::connect_to(const model::EndpointAddress& to) {
   watch_ = upstreams_.loop().watch(socket_.get(), EPOLLOUT, [this](uint32_t) { writable(); });
 }
 
-// Before anybody can have accepted it, as far as that can be: where it was accepted first, the next round
-// notices.
 void Dial::note_own(const model::EndpointAddress& to) {
   const auto* remote = std::get_if<SocketAddress>(&to);
   const auto local = remote ? SocketAddress::local_of(socket_.get()) : Result<SocketAddress>(SocketAddress{});
   if (!remote || !local) return;
   outcome_.local = *local;
-  outcome_.own = upstreams_.own_dials().add(*local, *remote, request_.passes);
+  outcome_.own = upstreams_.own_dials().dialled(*local, *remote, request_.passes);
 }
 
 void Dial::writable() {

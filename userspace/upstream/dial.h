@@ -27,7 +27,7 @@ struct DialRequest {
   std::optional<SocketAddress> original_destination;  // absent where nobody redirected (gateways)
   SocketAddress client;
   bool hash_source_ip = false;
-  uint32_t passes = 0;              // of the client's connection through this agent (own_dials.h)
+  OwnDials::Passes passes;          // of the client's connection through this agent; null: not known
   bool keep_client_source = false;  // TPROXY inbound: the application is to see the client's address
 };
 

@@ -1,29 +1,48 @@
 #include "upstream/own_dials.h"
 
+#include <algorithm>
+
 namespace sockmesh::upstream {
 
-OwnDials::Entry OwnDials::add(const SocketAddress& local, const SocketAddress& remote, uint32_t passes) {
+OwnDials::Entry OwnDials::entry(const SocketAddress& from, const SocketAddress& to, bool accepted,
+                                Passes passes) {
   Entry entry;
-  entry.key_ = {local, remote};
   entry.dials_ = this;
-  Shard& shard = shard_of(entry.key_);
-  const std::lock_guard lock(shard.mutex);
-  shard.passes[entry.key_] = passes;
+  entry.key_ = {from, to};
+  entry.accepted_ = accepted;
+  entry.passes_ = std::move(passes);
   return entry;
 }
 
-uint32_t OwnDials::passes(const SocketAddress& from, const SocketAddress& to) const {
-  const Key key{from, to};
-  const Shard& shard = shard_of(key);
+OwnDials::Entry OwnDials::accepted(const SocketAddress& from, const SocketAddress& to) {
+  Entry made = entry(from, to, true, std::make_shared<std::atomic<uint32_t>>(1));
+  Shard& shard = shard_of(made.key_);
   const std::lock_guard lock(shard.mutex);
-  const auto found = shard.passes.find(key);
-  return found == shard.passes.end() ? 0 : found->second;
+  const auto ours = shard.dialled.find(made.key_);
+  if (ours != shard.dialled.end()) *made.passes_ = *ours->second + 1;
+  shard.accepted[made.key_] = made.passes_;
+  return made;
 }
 
-void OwnDials::remove(const Key& key) {
-  Shard& shard = shard_of(key);
+OwnDials::Entry OwnDials::dialled(const SocketAddress& local, const SocketAddress& remote,
+                                  const Passes& passes) {
+  if (!passes) return {};
+  Entry made = entry(local, remote, false, passes);
+  Shard& shard = shard_of(made.key_);
   const std::lock_guard lock(shard.mutex);
-  shard.passes.erase(key);
+  shard.dialled[made.key_] = passes;
+  const auto there = shard.accepted.find(made.key_);
+  if (there != shard.accepted.end()) *there->second = std::max<uint32_t>(*there->second, *passes + 1);
+  return made;
+}
+
+void OwnDials::remove(const Entry& entry) {
+  Shard& shard = shard_of(entry.key_);
+  const std::lock_guard lock(shard.mutex);
+  auto& map = entry.accepted_ ? shard.accepted : shard.dialled;
+  const auto found = map.find(entry.key_);
+  // The addresses may be in use again by the time this one is let go.
+  if (found != map.end() && found->second == entry.passes_) map.erase(found);
 }
 
 }  // namespace sockmesh::upstream

@@ -1,11 +1,15 @@
-// OwnDials: the connections that this agent has opened itself, each with how often what it carries has passed
-// through the agent. Rules that redirect the agent's own traffic (the exemption of its user is missing), or
-// routes that lead in a circle, bring them back to its listening sockets; a connection that is accepted is
-// looked for here, so that a circle is noticed. Shared by all workers. Any thread.
+// OwnDials: tells how often what a connection carries has passed through this agent. Rules that redirect the
+// agent's own traffic (the exemption of its user is missing), or routes that lead in a circle, bring what it
+// dials back to its listening sockets. So each connection that is accepted, and each that is dialled for it,
+// is entered with both addresses: the two ends of one connection find each other, whichever is entered first,
+// since another worker may accept before the one that dials has the time to say so. Shared by all workers.
+// Any thread.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 
@@ -14,8 +18,12 @@
 namespace sockmesh::upstream {
 
 class OwnDials {
+  using Key = std::pair<SocketAddress, SocketAddress>;  // who dials, who is dialled
+
  public:
-  // Known as long as it lives.
+  using Passes = std::shared_ptr<std::atomic<uint32_t>>;
+
+  // Entered as long as it lives.
   class Entry {
    public:
     Entry() = default;
@@ -23,25 +31,30 @@ class OwnDials {
     Entry& operator=(Entry&& other) noexcept {
       std::swap(dials_, other.dials_);
       std::swap(key_, other.key_);
+      std::swap(accepted_, other.accepted_);
+      std::swap(passes_, other.passes_);
       return *this;
     }
     ~Entry() {
-      if (dials_) dials_->remove(key_);
+      if (dials_) dials_->remove(*this);
     }
+    const Passes& passes() const {
+      return passes_;
+    }  // of an accepted one: through the agent, this time included
 
    private:
     friend class OwnDials;
-    std::pair<SocketAddress, SocketAddress> key_;  // local, remote
     OwnDials* dials_ = nullptr;
+    Key key_;
+    bool accepted_ = false;
+    Passes passes_;
   };
 
-  // A connection from `local` to `remote`, made for one that has passed through the agent `passes` times.
-  Entry add(const SocketAddress& local, const SocketAddress& remote, uint32_t passes);
-  // Of a connection between these, as its accepting side sees them; 0: not ours.
-  uint32_t passes(const SocketAddress& from, const SocketAddress& to) const;
+  Entry accepted(const SocketAddress& from, const SocketAddress& to);
+  // `passes` of the accepted connection that it is dialled for; null: nothing is entered.
+  Entry dialled(const SocketAddress& local, const SocketAddress& remote, const Passes& passes);
 
  private:
-  using Key = std::pair<SocketAddress, SocketAddress>;
   struct Hash {
     size_t operator()(const Key& key) const {
       const std::hash<SocketAddress> hash;
@@ -50,11 +63,11 @@ class OwnDials {
   };
   // Workers seldom meet: a shard is locked for one look-up.
   struct Shard {
-    mutable std::mutex mutex;
-    std::unordered_map<Key, uint32_t, Hash> passes;
+    std::mutex mutex;
+    std::unordered_map<Key, Passes, Hash> dialled, accepted;
   };
-  void remove(const Key& key);
-  const Shard& shard_of(const Key& key) const { return shards_[Hash{}(key) % shards_.size()]; }
+  Entry entry(const SocketAddress& from, const SocketAddress& to, bool accepted, Passes passes);
+  void remove(const Entry& entry);
   Shard& shard_of(const Key& key) { return shards_[Hash{}(key) % shards_.size()]; }
 
   std::array<Shard, 16> shards_;

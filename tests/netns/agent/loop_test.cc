@@ -21,7 +21,8 @@ TEST_CASE(
   CHECK(mesh.ask(pod, address("10.12.0.12:9000"), "hi") == "");
   EVENTUALLY(agent.open_flows() == 0);
   const std::vector<AccessLine> log = agent.log();
-  CHECK(log.size() <= 8);  // a round more where a worker accepts before another has noted what it dialled
+  // A few more than four where the ends of a connection are entered late; without end it would be thousands.
+  CHECK(log.size() <= 32);
   CHECK(std::any_of(log.begin(), log.end(), [](const AccessLine& line) {
     return line.cluster == "BlackHoleCluster" && line.flags == "UH" &&
            line.text.find(" proxy_loop ") != std::string::npos;
