@@ -23,9 +23,7 @@ LogLine line_of_one(Proxy& proxy, const std::string& cluster) {
 
 TEST_CASE("a route that leads back to its own listener ends after a few rounds") {
   Proxy proxy;
-  proxy.cluster("circle", {proxy.address()});
-  proxy.chain("plain", {"circle"});
-  proxy.publish();
+  proxy.lead_to("circle", {proxy.address()});
   Peer client = proxy.connect();
   CHECK(client.end() != "nothing happened");
   LogLine line = proxy.logged();  // of the last round
@@ -64,9 +62,7 @@ TEST_CASE("unread bytes of the client turn the close into a reset") {
   Peer client = proxy.connect();  // held: its bytes are there before anything is decided
   client.say("hello");
   EVENTUALLY(proxy.open() == 1);
-  proxy.cluster("BlackHoleCluster", {});
-  proxy.chain("plain", {"BlackHoleCluster"});
-  proxy.publish();
+  proxy.lead_to("BlackHoleCluster", {});
   CHECK(client.end() == "reset");
   const LogLine line = proxy.logged();
   CHECK(line.flags == "UH");
@@ -124,9 +120,7 @@ TEST_CASE("more connections than the cluster may have are UO, nothing is dialled
 TEST_CASE("a host that refuses is passed over for another one") {
   Server server;
   Proxy proxy;
-  proxy.cluster("echo", {nobody(), server.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {nobody(), server.address()});
   uint32_t most_attempts = 0;
   for (int i = 0; i < 4; ++i) {
     Peer client = proxy.connect();
@@ -211,9 +205,7 @@ TEST_CASE("a client that goes while we connect leaves no flag and no upstream") 
 TEST_CASE("above its limit the agent sheds connections: OM and a reset") {
   Server server;
   Proxy proxy(1);
-  proxy.cluster("echo", {server.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {server.address()});
   Peer first = proxy.connect();
   Peer upstream = server.accept();
   CHECK(proxy.connect().end() == "reset");

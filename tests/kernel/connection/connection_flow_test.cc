@@ -11,9 +11,7 @@ using namespace std::chrono_literals;
 TEST_CASE("bytes go both ways and are counted in the one log line") {
   Server server;
   Proxy proxy;
-  proxy.cluster("echo", {server.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {server.address()});
 
   Peer client = proxy.connect();
   client.say("hello");
@@ -54,9 +52,7 @@ TEST_CASE("bytes go both ways and are counted in the one log line") {
 TEST_CASE("a server that speaks first is not waited for") {
   Server server;
   Proxy proxy;
-  proxy.cluster("smtp", {server.address()});
-  proxy.chain("plain", {"smtp"});
-  proxy.publish();
+  proxy.lead_to("smtp", {server.address()});
   Peer client = proxy.connect();
   server.accept().say("220 ready");
   CHECK(client.hear(9) == "220 ready");
@@ -71,9 +67,7 @@ TEST_CASE("connections made before there is a configuration are held, then serve
     clients.back().say("early");
   }
   EVENTUALLY(proxy.open() == 20);
-  proxy.cluster("echo", {server.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {server.address()});
   for (int i = 0; i < 20; ++i) CHECK(server.accept().hear(5) == "early");
   clients.clear();
   for (int i = 0; i < 20; ++i) CHECK(proxy.logged().flags == "-");
@@ -82,9 +76,7 @@ TEST_CASE("connections made before there is a configuration are held, then serve
 TEST_CASE("another configuration does not touch an open connection") {
   Server before, after;
   Proxy proxy;
-  proxy.cluster("echo", {before.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {before.address()});
   Peer client = proxy.connect();
   Peer upstream = before.accept();
   for (int i = 0; i < 10; ++i) {
@@ -136,9 +128,7 @@ TEST_CASE("the cluster's source address is bound") {
 TEST_CASE("upstreams over IPv6") {
   Proxy proxy;
   Server six(true);
-  proxy.cluster("six", {six.address()});
-  proxy.chain("plain", {"six"});
-  proxy.publish();
+  proxy.lead_to("six", {six.address()});
   Peer client = proxy.connect();
   six.accept().say("six");
   CHECK(client.hear(3) == "six");
@@ -161,9 +151,7 @@ TEST_CASE("a connection may last so long and no longer") {
 TEST_CASE("an upstream's reset is passed on and flagged, a client's is not") {
   Server server;
   Proxy proxy;
-  proxy.cluster("echo", {server.address()});
-  proxy.chain("plain", {"echo"});
-  proxy.publish();
+  proxy.lead_to("echo", {server.address()});
   Peer client = proxy.connect();
   server.accept().reset();
   CHECK(client.end() == "reset");

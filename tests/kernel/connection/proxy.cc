@@ -167,6 +167,12 @@ void Proxy::publish() {
   done->get_future().wait();
 }
 
+void Proxy::lead_to(const std::string& name, const std::vector<SocketAddress>& endpoints) {
+  cluster(name, endpoints);
+  chain("plain", {name});
+  publish();
+}
+
 Peer Proxy::connect() { return Peer(dial(address_)); }
 
 std::vector<telemetry::ConnectionRecord> Proxy::flows() {

@@ -70,6 +70,8 @@ class Proxy {
   model::Listener& listener() { return listener_; }
   model::MeshSettings& mesh() { return mesh_; }
   void publish();
+  // All of it: one cluster, and a chain that leads everything there.
+  void lead_to(const std::string& cluster, const std::vector<SocketAddress>& endpoints);
 
   Peer connect();
   SocketAddress address() const { return address_; }
