@@ -42,9 +42,12 @@ std::string answer_text(const Json& explanation) {
   const Json& clusters = explanation["clusters"];
   const std::string flags = cell(explanation, "responseFlags");
   std::string text;
-  if (clusters.empty())
+  if (clusters.empty()) {
     text += explanation["listener"].is_null() ? "  goes nowhere: nobody listens there\n"
-                                              : "  goes nowhere: no filter chain takes it\n";
+            : flags == "-"
+                ? "  depends on the client's first bytes: --sni, --alpn, --tls or --plain say them\n"
+                : "  goes nowhere: no filter chain takes it\n";
+  }
   for (const Json& cluster : clusters) {
     text += clusters.size() == 1 ? "  goes to " : fmt::format("  goes to ({}) ", percent(cluster));
     text += cell(cluster, "name");
@@ -124,6 +127,7 @@ std::string target_of(const admin::Question& question) {
       "/v1/explain?destination=" + url_encode(question.destination) + "&direction=" + question.direction;
   if (!question.source.empty()) target += "&source=" + url_encode(question.source);
   if (question.sni) target += "&sni=" + url_encode(*question.sni);
+  if (!question.alpn.empty()) target += "&alpn=" + url_encode(question.alpn);
   if (question.tls) target += *question.tls ? "&tls=true" : "&tls=false";
   return target;
 }
@@ -171,9 +175,12 @@ void declare_explain(CLI::App& app, Context& context) {
   app.add_option("--source", options->question.source, "the client's IP address, with or without a port");
   CLI::Option* sni =
       app.add_option("--sni", options->question.sni, "the client starts TLS with this server name");
+  CLI::Option* alpn = app.add_option("--alpn", options->question.alpn,
+                                     "the client starts TLS offering these protocols, separated by commas");
   CLI::Option* tls = app.add_flag("--tls", options->tls, "the client starts TLS without a server name");
   app.add_flag("--plain", options->plain, "the client's first bytes are not TLS")
       ->excludes(sni)
+      ->excludes(alpn)
       ->excludes(tls);
   runs(app, context, options, run_explain);
 }

@@ -98,6 +98,7 @@ Question question_of(const Call& call) {
                     .direction = call.query("direction", "outbound"),
                     .source = call.query("source")};
   if (call.has("sni")) question.sni = call.query("sni");
+  question.alpn = call.query("alpn");
   if (call.has("tls")) question.tls = call.query("tls") == "true";
   return question;
 }

@@ -40,10 +40,13 @@ Result<model::ConnectionInfo> connection_of(const Question& question, const mode
     }
   }
 
-  if (question.sni)
-    info.hello = model::TlsHello{true, to_lower(*question.sni)};
-  else if (question.tls)
+  if (question.sni || !question.alpn.empty()) {
+    info.hello = model::TlsHello{true, to_lower(question.sni.value_or("")), {}};
+    for (const std::string_view name : split(question.alpn, ',', /*skip_empty=*/true))
+      info.hello->application_protocols.emplace_back(trim(name));
+  } else if (question.tls) {
     info.hello = model::TlsHello{*question.tls, ""};
+  }
   info.bound = bound_listener(snapshot, info.destination);
   return info;
 }

@@ -15,6 +15,7 @@ struct Question {
   std::string direction = "outbound";  // or "inbound"
   std::string source;                  // "10.1.2.3" or "10.1.2.3:40000", "" unknown
   std::optional<std::string> sni;      // the first bytes are a TLS hello with this name
+  std::string alpn;                    // "istio,h2": the protocols that this TLS hello offers
   std::optional<bool> tls;             // the first bytes are, or are not, TLS; absent: nothing known
 };
 

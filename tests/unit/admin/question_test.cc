@@ -28,6 +28,10 @@ TEST_CASE("a question as text becomes a connection") {
   CHECK(info->hello->is_tls);
   CHECK(info->hello->server_name == "db.example.com");
   CHECK(info->bound == nullptr);
+  const auto offers = connection_of({.destination = "10.0.0.1:80", .alpn = "istio, h2"}, snapshot);
+  REQUIRE(offers);
+  CHECK(offers->hello->is_tls);
+  CHECK(offers->hello->application_protocols == std::vector<std::string>{"istio", "h2"});
   CHECK_FALSE(connection_of({.destination = "10.0.0.1:80", .source = "me"}, snapshot));
   CHECK_FALSE(connection_of({.destination = "10.0.0.1:80", .tls = false}, snapshot)->hello->is_tls);
 }

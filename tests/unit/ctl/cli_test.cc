@@ -112,6 +112,8 @@ TEST_CASE("explain asks what the flags say") {
         "GET /v1/explain?destination=%5Bfd00%3A%3A1%5D%3A80&direction=outbound");
   CHECK(asked({"explain", "10.0.0.1:80", "--inbound", "--source", "10.0.0.2", "-o", "json"}) ==
         "GET /v1/explain?destination=10.0.0.1%3A80&direction=inbound&source=10.0.0.2");
+  CHECK(asked({"explain", "10.0.0.1:443", "--alpn", "istio,h2", "-o", "json"}) ==
+        "GET /v1/explain?destination=10.0.0.1%3A443&direction=outbound&alpn=istio%2Ch2");
   CHECK(asked({"explain", "10.0.0.1:443", "--sni", "a.b", "-o", "json"}) ==
         "GET /v1/explain?destination=10.0.0.1%3A443&direction=outbound&sni=a.b");
   CHECK(asked({"explain", "10.0.0.1:443", "--plain", "-o", "json"}) ==
