@@ -28,8 +28,12 @@ std::vector<MemoryRange> pure_file_ranges(std::istream& smaps) {
   return ranges;
 }
 
+size_t free_heap_bytes() { return mallinfo2().fordblks; }
+
+void give_back_free_heap() { malloc_trim(0); }
+
 void give_back_memory() {
-  malloc_trim(0);
+  give_back_free_heap();
   std::ifstream smaps("/proc/self/smaps");
   for (const MemoryRange& range : pure_file_ranges(smaps))
     madvise(reinterpret_cast<void*>(range.begin), range.end - range.begin, MADV_DONTNEED);

@@ -30,9 +30,11 @@ namespace {
 constexpr size_t kReservedDescriptors = 256;
 
 // Reading and compiling take many times what their result keeps. After the first pause a burst of changes is
-// over, and start-up as well; then, while nobody is connected, from time to time what answering cost.
+// over, and start-up as well; then, while nobody is connected, from time to time what answering cost. While
+// somebody is, what many flows held at a time and few hold now.
 constexpr Duration kTrimAfter = std::chrono::seconds(1);
-constexpr Duration kTrimPeriod = std::chrono::seconds(30);
+constexpr Duration kTrimPeriod = std::chrono::seconds(10);
+constexpr size_t kFreeHeapKept = 8u << 20;
 
 // Says how far the start has come and how long it took since the last time.
 class Checkpoints {
@@ -168,7 +170,10 @@ Result<void> serve(const Options& options) {
   checkpoints.reached("workers started");
 
   std::unique_ptr<event::Timer> trim = loop->timer([&] {
-    if (agent.active() == 0) give_back_memory();
+    if (agent.active() == 0)
+      give_back_memory();
+    else if (free_heap_bytes() > kFreeHeapKept)
+      give_back_free_heap();
     trim->set(kTrimPeriod);
   });
   auto resolver =

@@ -99,8 +99,8 @@ TEST_CASE("the longest duration ends a busy flow") {
   SockmapWorld world;
   RelayOptions options;
   options.max_duration = milliseconds(300);
-  auto flow = world.open(false, SpliceWish::kAlways, options);
   const auto start = std::chrono::steady_clock::now();
+  auto flow = world.open(false, SpliceWish::kAlways, options);
   while (!world.outcome(flow.flow)) {
     send(flow.client.get(), "x", 1, MSG_NOSIGNAL);
     REQUIRE(std::chrono::steady_clock::now() - start < patient(kDeadline));
