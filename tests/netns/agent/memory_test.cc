@@ -136,8 +136,8 @@ void mixed_load(const std::string& data_path) {
   if (!sanitized()) {
     // Now and then the agent looks how much free memory it has.
     const auto given_back = [&] {
-      return two.client.resident() < client_before + 12 * kMiB &&
-             two.store.resident() < store_before + 12 * kMiB;
+      return two.client.resident() < client_before + 16 * kMiB &&
+             two.store.resident() < store_before + 16 * kMiB;
     };
     CHECK(eventually(given_back, std::chrono::seconds(30)));
     INFO(data_path << ": the agent of client had " << client_before << " and has " << two.client.resident()
