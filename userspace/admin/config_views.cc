@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "admin/view_parts.h"
+#include "model/names.h"
 
 namespace sockmesh::admin {
 
@@ -143,7 +144,7 @@ Json endpoint_view(const std::string& cluster, const model::Endpoint& endpoint, 
   const bool named = workload && !workload->name.empty();
   return {{"address", model::to_string(endpoint.address)},
           {"cluster", cluster},
-          {"health", health_text(endpoint.health)},
+          {"health", std::string(model::to_string(endpoint.health))},
           {"ejected", state ? Json(state->ejected) : Json(nullptr)},
           {"weight", endpoint.weight},
           {"priority", endpoint.priority},
@@ -191,18 +192,6 @@ Json weights_view(const std::vector<model::WeightedCluster>& clusters) {
     list.push_back({{"cluster", part.cluster}, {"weight", part.weight}, {"share", share}});
   }
   return list;
-}
-
-const char* health_text(model::Health health) {
-  switch (health) {
-    case model::Health::kHealthy:
-      return "healthy";
-    case model::Health::kUnhealthy:
-      return "unhealthy";
-    case model::Health::kDraining:
-      return "draining";
-  }
-  return "unknown";
 }
 
 StateIndex::StateIndex(const std::vector<EndpointState>& states) {

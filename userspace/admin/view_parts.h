@@ -33,7 +33,6 @@ Json object_view(const model::OriginPtr& origin);
 // [{cluster, weight, share}]
 Json weights_view(const std::vector<model::WeightedCluster>& clusters);
 Json endpoint_view(const std::string& cluster, const model::Endpoint& endpoint, const EndpointState* state);
-const char* health_text(model::Health health);  // "healthy", "unhealthy", "draining"
 
 // Finds what the agent knows of an endpoint. The states must outlive it.
 class StateIndex {

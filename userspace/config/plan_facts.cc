@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "model/names.h"
+
 namespace sockmesh::config {
 
 namespace {
@@ -49,30 +51,6 @@ std::string locality_weights(const std::vector<model::LocalityWeight>& weights) 
   return out;
 }
 
-std::string proxy_protocol(model::ProxyProtocol version) {
-  switch (version) {
-    case model::ProxyProtocol::kV1:
-      return "v1";
-    case model::ProxyProtocol::kV2:
-      return "v2";
-    case model::ProxyProtocol::kNone:
-      return "";
-  }
-  return "";
-}
-
-std::string health(model::Health health) {
-  switch (health) {
-    case model::Health::kHealthy:
-      return "healthy";
-    case model::Health::kUnhealthy:
-      return "unhealthy";
-    case model::Health::kDraining:
-      return "draining";
-  }
-  return "";
-}
-
 template <typename T>
 std::string list(const std::vector<T>& values) {
   std::string out;
@@ -108,13 +86,13 @@ Facts facts_of(const model::Cluster& cluster) {
           {"source address v4", source(cluster.bind_source_v4)},
           {"source address v6", source(cluster.bind_source_v6)},
           {"destination port", number(cluster.original_dst_port)},
-          {"sends PROXY protocol", proxy_protocol(cluster.proxy_protocol)}};
+          {"sends PROXY protocol", std::string(to_string(cluster.proxy_protocol))}};
 }
 
 Facts facts_of(const model::Endpoint& endpoint) {
   return {{"weight", fmt::format("{}", endpoint.weight)},
           {"priority", fmt::format("{}", endpoint.priority)},
-          {"health", health(endpoint.health)},
+          {"health", std::string(to_string(endpoint.health))},
           {"locality", endpoint.locality ? locality(*endpoint.locality) : ""}};
 }
 
