@@ -21,8 +21,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr auto kDeadline = std::chrono::seconds(20);
-
 void say(const Fd& from, const Fd& to, std::string_view text) {
   REQUIRE(send(from.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
   std::string got(text.size(), '\0');
