@@ -70,13 +70,25 @@ Result<void> read_mesh_config(const Context& context, const std::string& path, I
   return {};
 }
 
-Result<std::vector<std::string>> paths_of(const Context& context, const AnalyzeOptions& options) {
+// `status` is the agent's; it is asked where no path is given.
+Result<std::vector<std::string>> paths_of(const AnalyzeOptions& options, const Json& status) {
   if (!options.paths.empty()) return options.paths;
-  SOCKMESH_TRY(status, get(context, "/v1/status"));
   if (cell(status["config"], "source") != "folder")
     return fail("the agent takes its configuration from {}: give files or folders to analyze",
                 cell(status["config"], "location"));
   return std::vector<std::string>{cell(status["config"], "location")};
+}
+
+// What an agent finds in its pod, which manifests do not show: applications that listen on localhost alone.
+void add_pod_findings(const Json& status, std::vector<model::Finding>& findings) {
+  for (const Json& one : status.value("findings", Json::array())) {
+    if (cell(one, "code") != "IST0143") continue;
+    const Json& object = one["object"];
+    findings.push_back({cell(one, "code"), severity_of(cell(one, "severity")),
+                        std::make_shared<const model::Origin>(model::Origin{
+                            cell(object, "kind"), cell(object, "name"), cell(object, "namespace"), "", 0}),
+                        cell(one, "text")});
+  }
 }
 
 bool wanted(const model::Finding& finding, const AnalyzeOptions& options) {
@@ -143,16 +155,22 @@ Result<int> run_analyze(Context& context, const AnalyzeOptions& options) {
       context.world.out << fmt::format("* {}: {}\n", analyzer.name, analyzer.description);
     return kOk;
   }
-  SOCKMESH_TRY(paths, paths_of(context, options));
+  Json status = Json::object();
+  if (options.paths.empty()) {
+    SOCKMESH_TRY(asked, get(context, "/v1/status"));
+    status = std::move(asked);
+  }
+  SOCKMESH_TRY(paths, paths_of(options, status));
   Input input;
   for (const std::string& path : paths)
     SOCKMESH_CHECK(read_path(context, path, options.recursive || options.paths.empty(), input));
   if (!options.mesh_config.empty()) SOCKMESH_CHECK(read_mesh_config(context, options.mesh_config, input));
 
   std::vector<model::Finding> findings = config::analyze(input.manifests.resources, input.manifests.problems);
+  add_pod_findings(status, findings);
   std::erase_if(findings, [&](const model::Finding& finding) { return !wanted(finding, options); });
-  const int status = report(context, options, findings);
-  return input.unparsable ? kUnreadable : status;
+  const int exit = report(context, options, findings);
+  return input.unparsable ? kUnreadable : exit;
 }
 
 }  // namespace

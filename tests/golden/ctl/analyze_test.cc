@@ -89,6 +89,25 @@ TEST_CASE("nothing found is said on stderr") {
   CHECK(clean.err.str() == "\u2714 No validation issues found when analyzing clean.yaml.\n");
 }
 
+TEST_CASE("an agent's folder is analyzed with what the agent finds in its pod") {
+  Cli cli;
+  const nlohmann::json status = {
+      {"config", {{"source", "folder"}, {"location", GOLDEN_DIR "/mesh"}}},
+      {"findings",
+       {{{"code", "IST0143"},
+         {"severity", "Error"},
+         {"text", "Port 9000 is exposed in a Service but listens on localhost."},
+         {"object",
+          {{"kind", "Pod"}, {"name", "web-0"}, {"namespace", "shop"}, {"file", nullptr}, {"line", nullptr}}}},
+        {{"code", "SM0101"}, {"severity", "Error"}, {"text", "of the configuration"}, {"object", nullptr}}}}};
+  cli.answers["GET /v1/status"] = {200, status.dump()};
+  for (const char* file : {"echo.yaml", "routes.yaml"})
+    cli.files[std::string(GOLDEN_DIR "/mesh/") + file] = "";  // nothing to find in them
+  CHECK(cli.run({"analyze"}) == 79);
+  CHECK(cli.out.str() ==
+        "Error [IST0143] (Pod web-0.shop) Port 9000 is exposed in a Service but listens on localhost.\n");
+}
+
 TEST_CASE("what is not YAML gives 65, whatever else was found") {
   Analysis analysis;
   CHECK(analysis.run({"analyze", "broken.yaml"}) == 65);
