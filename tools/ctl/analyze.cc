@@ -113,7 +113,8 @@ Json findings_view(const std::vector<model::Finding>& findings) {
       item["origin"] =
           fmt::format("{} {}{}", object->kind, object->ns.empty() ? "" : object->ns + "/", object->name);
     if (const auto& object = finding.object; object && !object->file.empty())
-      item["reference"] = object->line > 0 ? fmt::format("{}:{}", object->file, object->line) : object->file;
+      item["reference"] =
+          object->line > 0 ? fmt::format("{}:{}", object->file, object->line) : object->file.str();
     list.push_back(std::move(item));
   }
   return list;

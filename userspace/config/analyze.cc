@@ -92,7 +92,7 @@ std::string_view to_string(Severity severity) {
 
 std::string to_string(const model::Finding& finding) {
   const model::Origin& origin = *finding.object;
-  std::string where = origin.name.empty() ? origin.kind : friendly_name(origin);
+  std::string where = origin.name.empty() ? origin.kind.str() : friendly_name(origin);
   if (!origin.file.empty()) {
     where += (where.empty() ? "" : " ") + origin.file;
     if (origin.line > 0) where += fmt::format(":{}", origin.line);

@@ -237,7 +237,7 @@ std::optional<Route> route_to(const World& world, const VirtualService& owner,
   }
   const bool alone = route.clusters.size() == 1;
   if (route.clusters.empty() || (!alone && sum == 0)) return std::nullopt;
-  route.stat_prefix = alone ? route.clusters.front().cluster : owner.meta.name + "." + owner.meta.ns;
+  route.stat_prefix = alone ? route.clusters.front().cluster : Text(owner.meta.name + "." + owner.meta.ns);
   const Destination& first = destinations.front().destination;
   if (const Scope::Host* host = world.scope.find(full_name(first.host, owner.meta.ns, world.mesh->domain)))
     apply_rule(world, *host, first.subset, alone, route);

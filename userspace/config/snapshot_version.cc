@@ -39,8 +39,9 @@ class Hash {
   uint64_t value_ = 0xcbf29ce484222325ull;
 };
 
-template <typename T>
-uint64_t number_or_none(const std::optional<T>& value) {
+// `Maybe` is std::optional or Rare.
+template <template <typename> typename Maybe, typename T>
+uint64_t number_or_none(const Maybe<T>& value) {
   if constexpr (std::is_integral_v<T>) {
     return value ? static_cast<uint64_t>(*value) + 1 : 0;
   } else {
@@ -116,6 +117,12 @@ uint64_t content_part(const model::Cluster& cluster) {
   return hash.value();
 }
 
+uint64_t content_part(const model::Listener& listener) {
+  Hash hash;
+  add(hash, listener);
+  return hash.value();
+}
+
 uint64_t content_sum(const model::Snapshot& snapshot) {
   Hash rest;
   rest << snapshot.mesh.access_log_file << snapshot.mesh.access_log_format
@@ -126,11 +133,7 @@ uint64_t content_sum(const model::Snapshot& snapshot) {
     for (const Prefix& prefix : *list) rest << prefix;
   }
   uint64_t sum = rest.value();
-  for (const auto& listener : snapshot.listeners) {
-    Hash hash;
-    add(hash, *listener);
-    sum += hash.value();
-  }
+  for (const auto& listener : snapshot.listeners) sum += content_part(*listener);
   for (const auto& [name, cluster] : snapshot.clusters) sum += content_part(*cluster);
   return sum;
 }

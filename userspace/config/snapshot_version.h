@@ -12,6 +12,7 @@ namespace sockmesh::config {
 // A sum over the parts, so that a part can be taken out and another put in.
 uint64_t content_sum(const model::Snapshot& snapshot);
 uint64_t content_part(const model::Cluster& cluster);
+uint64_t content_part(const model::Listener& listener);
 std::string version_text(uint64_t sum);  // 16 hex digits
 
 }  // namespace sockmesh::config

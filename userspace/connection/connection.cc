@@ -173,7 +173,7 @@ void Connection::connect(const model::Decision& decision) {
   record().log = chain_->log;
 
   const model::Route& route = chain_->route;
-  const std::string& name = model::draw(route, connections_.services().upstreams.random().next()).cluster;
+  const Text& name = model::draw(route, connections_.services().upstreams.random().next()).cluster;
   const auto found = snapshot_->clusters.find(name);
   if (found == snapshot_->clusters.end()) return finish(ResponseFlag::kNoClusterFound, "no such cluster");
   cluster_ = found->second;

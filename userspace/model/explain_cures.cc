@@ -113,7 +113,7 @@ void cure_cluster(const Explanation::ClusterPart& part, std::vector<std::string>
   const auto healthy = std::count_if(cluster.endpoints.begin(), cluster.endpoints.end(),
                                      [](const auto& one) { return one.health == Health::kHealthy; });
   if (healthy > 0) return;
-  const std::string who = cluster.origin ? short_name(*cluster.origin) : cluster.service_host;
+  const std::string who = cluster.origin ? short_name(*cluster.origin) : cluster.service_host.str();
   if (cluster.endpoints.empty()) {
     cures.push_back(cluster.subset.empty()
                         ? fmt::format("nothing stands behind {}: check its selector, its endpoints and the "

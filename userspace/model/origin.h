@@ -6,14 +6,16 @@
 #include <memory>
 #include <string>
 
+#include "base/text.h"
+
 namespace sockmesh::model {
 
 struct Origin {
-  std::string kind;  // "VirtualService"; "MeshConfig" or "builtin" for what no object declares
-  std::string name;
-  std::string ns;    // "" for cluster-scoped and built-in things
-  std::string file;  // "" when the source is not a file (API server, xDS)
-  int line = 0;      // 1-based; 0 when unknown
+  Text kind;  // "VirtualService"; "MeshConfig" or "builtin" for what no object declares
+  Text name;
+  Text ns;       // "" for cluster-scoped and built-in things
+  Text file;     // "" when the source is not a file (API server, xDS)
+  int line = 0;  // 1-based; 0 when unknown
 
   // "VirtualService default/echo (routes.yaml:12)", "builtin"
   std::string to_string() const;

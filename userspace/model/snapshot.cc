@@ -1,5 +1,7 @@
 #include "model/snapshot.h"
 
+#include <utility>
+
 namespace sockmesh::model {
 
 namespace {
@@ -69,12 +71,17 @@ bool Listener::single_answer() const {
 
 void Snapshot::index() {
   by_address.clear();
-  chain_indexes.clear();
+  // Of listeners that were there before, in the snapshot this one is a copy of.
+  const auto known = std::exchange(chain_indexes, {});
   virtual_outbound = virtual_inbound = nullptr;
   by_address.reserve(listeners.size());
   for (const ListenerPtr& listener : listeners) {
-    if (!listener->single_answer())
-      chain_indexes.emplace(listener.get(), std::make_shared<const ChainIndex>(listener->chains));
+    if (!listener->single_answer()) {
+      const auto same = known.find(listener.get());
+      chain_indexes.emplace(listener.get(), same != known.end()
+                                                ? same->second
+                                                : std::make_shared<const ChainIndex>(listener->chains));
+    }
     if (listener->name == kVirtualOutbound) {
       virtual_outbound = listener.get();
     } else if (listener->name == kVirtualInbound) {
@@ -87,7 +94,7 @@ void Snapshot::index() {
   if (egress.block_all || !egress.block.empty()) egress_refused = egress_refusal(egress);
 }
 
-const Cluster* Snapshot::find_cluster(const std::string& name) const {
+const Cluster* Snapshot::find_cluster(const Text& name) const {
   const auto it = clusters.find(name);
   return it == clusters.end() ? nullptr : it->second.get();
 }

@@ -17,6 +17,9 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/flat_map.h"
+#include "base/rare.h"
+#include "base/text.h"
 #include "model/chain_index.h"
 #include "model/origin.h"
 
@@ -37,7 +40,7 @@ struct Workload {
       service_account;
 };
 using WorkloadPtr = std::shared_ptr<const Workload>;
-using WorkloadTable = std::unordered_map<IpAddress, WorkloadPtr>;
+using WorkloadTable = FlatMap<IpAddress, WorkloadPtr>;
 
 struct Locality {
   std::string region, zone, subzone;
@@ -47,12 +50,12 @@ struct Locality {
 enum class Health : uint8_t { kHealthy, kUnhealthy, kDraining };  // what the control plane assigned
 
 struct HostName {  // to be resolved by DNS at run time
-  std::string name;
+  Text name;
   uint16_t port = 0;
   auto operator<=>(const HostName&) const = default;
 };
 struct UnixPath {
-  std::string path;
+  Text path;
   auto operator<=>(const UnixPath&) const = default;
 };
 using EndpointAddress = std::variant<SocketAddress, HostName, UnixPath>;
@@ -111,16 +114,15 @@ struct LocalityWeight {  // `distribute`: share of traffic by endpoint locality,
 enum class ProxyProtocol : uint8_t { kNone, kV1, kV2 };
 
 struct Cluster {
-  std::string
-      name;  // "outbound|9000|v1|echo.default.svc.cluster.local", "inbound|9000||", "PassthroughCluster"
+  Text name;  // "outbound|9000|v1|echo.default.svc.cluster.local", "inbound|9000||", "PassthroughCluster"
   ClusterType type = ClusterType::kEds;
   Direction direction = Direction::kOutbound;
 
   // How a host is chosen.
   LbPolicy lb = LbPolicy::kLeastRequest;
   uint32_t hash_table_size = 0;  // ring minimum or maglev table; 0: Istio's default (1024, 65537)
-  std::optional<SlowStart> slow_start;
-  std::optional<OutlierDetection> outlier;
+  Rare<SlowStart> slow_start;
+  Rare<OutlierDetection> outlier;
   uint32_t panic_threshold_percent = 0;  // below this share of healthy hosts, all hosts are used; 0: never
   std::vector<LocalityWeight> locality_weights;  // empty: by priority only
   std::vector<Endpoint> endpoints;               // HostName ones only in DNS types
@@ -129,13 +131,13 @@ struct Cluster {
   // How it is dialled.
   Duration connect_timeout = std::chrono::seconds(10);
   std::optional<uint32_t> max_connections;  // per cluster and agent; absent: unlimited
-  std::optional<Keepalive> keepalive;
-  std::optional<IpAddress> bind_source_v4, bind_source_v6;  // inbound: 127.0.0.6, ::6
-  std::optional<uint16_t> original_dst_port;  // ORIGINAL_DST: dial this port instead of the client's
+  Rare<Keepalive> keepalive;
+  Rare<IpAddress> bind_source_v4, bind_source_v6;  // inbound: 127.0.0.6, ::6
+  std::optional<uint16_t> original_dst_port;       // ORIGINAL_DST: dial this port instead of the client's
   ProxyProtocol proxy_protocol = ProxyProtocol::kNone;  // header we send upstream
 
   // What people ask about it.
-  std::string service_host, service_name, service_namespace, subset;  // "" for built-ins
+  Text service_host, service_name, service_namespace, subset;  // "" for built-ins
   uint16_t service_port = 0;
   OriginPtr origin;            // the Service or ServiceEntry
   OriginPtr destination_rule;  // null when none applies
@@ -143,15 +145,15 @@ struct Cluster {
 using ClusterPtr = std::shared_ptr<const Cluster>;
 
 struct WeightedCluster {
-  std::string cluster;  // by name: a cluster that does not exist is NC at connect time
+  Text cluster;         // by name: a cluster that does not exist is NC at connect time
   uint32_t weight = 0;  // share = weight / sum; a single destination takes everything
 };
 
 struct Route {
-  std::vector<WeightedCluster> clusters;            // at least one
-  std::string stat_prefix;                          // cluster name, or "<vs>.<ns>" when weighted
-  std::optional<Duration> idle_timeout;             // absent: 1 h (Envoy); zero: none
-  std::optional<Duration> max_connection_duration;  // absent: none
+  std::vector<WeightedCluster> clusters;   // at least one
+  Text stat_prefix;                        // cluster name, or "<vs>.<ns>" when weighted
+  Rare<Duration> idle_timeout;             // absent: 1 h (Envoy); zero: none
+  Rare<Duration> max_connection_duration;  // absent: none
   bool hash_source_ip = false;
   OriginPtr origin;  // the VirtualService (with the line of its tcp/tls entry) or the Service
 };
@@ -168,7 +170,7 @@ struct FilterChainMatch {  // empty members match everything
 };
 
 struct FilterChain {
-  std::string name;
+  Text name;
   FilterChainMatch match;
   Route route;
   bool log = true;  // false: closed without an access-log line (virtualOutbound-blackhole, facts 2.2)
@@ -185,15 +187,15 @@ struct Loser {
 };
 
 struct Listener {
-  std::string name;  // "10.96.1.10_9000", "0.0.0.0_5701", "virtualOutbound"
+  Text name;  // "10.96.1.10_9000", "0.0.0.0_5701", "virtualOutbound"
   Direction direction = Direction::kOutbound;
   std::vector<SocketAddress> addresses;  // primary first; the wildcard is 0.0.0.0 or [::]
   bool bind_to_port = false;             // really bound (gateways, captureMode NONE) or only looked up
   std::vector<FilterChain> chains;
-  std::optional<FilterChain> default_chain;
+  Rare<FilterChain> default_chain;
   bool inspect_tls = false;  // some chain needs SNI or "is it TLS": peek before matching
   bool accept_proxy_protocol = false;
-  std::string protocol;  // as declared, for people: "TCP", "HTTP", "TLS", "auto"
+  Text protocol;  // as declared, for people: "TCP", "HTTP", "TLS", "auto"
   OriginPtr origin;
   std::vector<Loser> losers;
   // Whatever the connection: the only chain, or the default one.
@@ -239,14 +241,14 @@ struct Snapshot {
   MeshSettings mesh;
   EgressPolicy egress;
 
-  std::vector<ListenerPtr> listeners;                    // virtual ones included
-  std::unordered_map<std::string, ClusterPtr> clusters;  // by name
+  std::vector<ListenerPtr> listeners;  // virtual ones included
+  FlatMap<Text, ClusterPtr> clusters;  // by name
   // Peers by address, for metric labels; shared by the snapshots between which no workload changed.
   std::shared_ptr<const WorkloadTable> workloads = std::make_shared<const WorkloadTable>();
   std::vector<Finding> findings;
 
   // Lookup tables over `listeners`; built by index(), which the producer calls once before publishing.
-  std::unordered_map<SocketAddress, const Listener*> by_address;  // not bound ones, outbound
+  FlatMap<SocketAddress, const Listener*> by_address;  // not bound ones, outbound
   const Listener* virtual_outbound = nullptr;
   const Listener* virtual_inbound = nullptr;
   // Of the listeners with a choice of chains, bound ones too.
@@ -254,7 +256,7 @@ struct Snapshot {
   std::optional<FilterChain> egress_refused;  // where the egress lists send what they refuse
   void index();
 
-  const Cluster* find_cluster(const std::string& name) const;
+  const Cluster* find_cluster(const Text& name) const;
   WorkloadPtr find_workload(const IpAddress& ip) const;  // null: not a known workload
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

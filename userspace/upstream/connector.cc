@@ -34,11 +34,11 @@ Result<Target> target_of(const model::EndpointAddress& to) {
         fmt::format("'{}': expected a path of 1 to {} bytes", unix_path->path, sizeof address->sun_path - 1),
         ENAMETOOLONG});
   address->sun_family = AF_UNIX;
-  std::memcpy(address->sun_path, unix_path->path.data(), unix_path->path.size());
-  if (unix_path->path.front() == '@')
+  std::memcpy(address->sun_path, unix_path->path.c_str(), unix_path->path.size());
+  if (unix_path->path.starts_with("@"))
     address->sun_path[0] = '\0';  // the abstract name space, Envoy's spelling
   target.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + unix_path->path.size() +
-                                         (unix_path->path.front() == '@' ? 0 : 1));
+                                         (unix_path->path.starts_with("@") ? 0 : 1));
   target.family = AF_UNIX;
   return target;
 }

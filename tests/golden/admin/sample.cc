@@ -39,7 +39,7 @@ model::ListenerPtr echo_listener() {
   model::FilterChain chain;
   chain.name = "outbound|9000||echo.default.svc.cluster.local";
   chain.route = to({{echo("v1"), 80}, {echo("v2"), 20}}, "echo.default", kEchoRoute);
-  chain.route.idle_timeout = 2h;
+  chain.route.idle_timeout = Duration(2h);
   chain.origin = kEchoRoute;
   listener->chains.push_back(std::move(chain));
   return listener;
@@ -64,7 +64,7 @@ model::ListenerPtr hijacked_port() {
   tls.match.transport = model::TransportProtocol::kTls;
   tls.route = to({{"outbound|5701||app-ext.app.svc.cluster.local", 0}},
                  "outbound|5701||app-ext.app.svc.cluster.local", kAppExt);
-  tls.route.max_connection_duration = 24h;
+  tls.route.max_connection_duration = Duration(24h);
   tls.origin = kAppExt;
   model::FilterChain rest;
   rest.name = "outbound|5701||app-ext.app.svc.cluster.local";

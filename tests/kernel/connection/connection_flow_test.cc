@@ -140,7 +140,7 @@ TEST_CASE("a connection may last so long and no longer") {
   Server server;
   Proxy proxy;
   proxy.cluster("echo", {server.address()});
-  proxy.chain("plain", {"echo"}).route.max_connection_duration = 50ms;
+  proxy.chain("plain", {"echo"}).route.max_connection_duration = Duration(50ms);
   proxy.publish();
   Peer client = proxy.connect();
   Peer upstream = server.accept();

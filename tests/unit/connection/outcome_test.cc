@@ -22,9 +22,9 @@ TEST_CASE("the route's times reach the relay") {
   CHECK(relay_options(route, 0s, 1024).idle_timeout == 1h);
   CHECK(relay_options(route, 0s, 1024).max_duration == 0s);
   CHECK(relay_options(route, 0s, 1024).buffer_limit == 1024);
-  route.idle_timeout = 0s;
+  route.idle_timeout = Duration(0s);
   CHECK(relay_options(route, 0s, 1024).idle_timeout == 0s);  // never
-  route.max_connection_duration = 10s;
+  route.max_connection_duration = Duration(10s);
   CHECK(relay_options(route, 3s, 1024).max_duration == 7s);  // counted from accept
   CHECK(relay_options(route, 11s, 1024).max_duration > 0s);  // over at once, not never
 }

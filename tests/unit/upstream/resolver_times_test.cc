@@ -28,7 +28,9 @@ TEST_CASE("names and families come from the snapshot") {
   fast->dns_refresh = 5s;
   auto fixed = std::make_shared<model::Cluster>();
   fixed->endpoints.push_back({SocketAddress{IpAddress::v4(0x0a000001), 80}});
-  snapshot.clusters = {{"slow", slow}, {"fast", fast}, {"fixed", fixed}};
+  snapshot.clusters["slow"] = slow;
+  snapshot.clusters["fast"] = fast;
+  snapshot.clusters["fixed"] = fixed;
   const auto names = names_of(snapshot);
   REQUIRE(names.size() == 1);
   CHECK(names.at("db.example.com") == 5s);
