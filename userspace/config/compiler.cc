@@ -79,8 +79,10 @@ std::shared_ptr<const model::WorkloadTable> workload_table(const World& world) {
 
 }  // namespace
 
-std::shared_ptr<model::Snapshot> build_snapshot(const World& world) {
-  auto snapshot = std::make_shared<model::Snapshot>();
+Built build_snapshot(const World& world) {
+  Built built;
+  built.snapshot = std::make_shared<model::Snapshot>();
+  auto& snapshot = built.snapshot;
   snapshot->generation = 1;
   snapshot->self = own_workload(world);
   snapshot->self.node = world.self.node;
@@ -94,6 +96,8 @@ std::shared_ptr<model::Snapshot> build_snapshot(const World& world) {
   const auto add_clusters = [&](const std::vector<model::ClusterPtr>& clusters) {
     for (const auto& cluster : clusters) snapshot->clusters.emplace(cluster->name, cluster);
   };
+  // Most hosts have one port, and there are a few of the proxy's own.
+  snapshot->clusters.reserve(world.scope.hosts.size() + 16);
   add_clusters(builtin_clusters(world));
   for (const auto& [host, entry] : world.scope.hosts) add_clusters(build_clusters(world, entry));
 
@@ -102,20 +106,34 @@ std::shared_ptr<model::Snapshot> build_snapshot(const World& world) {
     add_clusters(gateway.clusters);
     snapshot->listeners = std::move(gateway.listeners);
   } else {
-    snapshot->listeners = build_outbound(world, snapshot->findings);
+    for (auto& finding : outbound_findings(world)) snapshot->findings.push_back(std::move(finding));
+    auto outbound = build_outbound(world);
+    snapshot->listeners.reserve(outbound.size() + 2);
+    for (auto& one : outbound) {
+      if (one.listener) {
+        snapshot->listeners.push_back(std::move(one.listener));
+      } else {
+        snapshot->findings.push_back(*one.refusal);
+        built.refused.emplace(one.at, *one.refusal);
+      }
+    }
+    built.outbound = snapshot->listeners.size();
+    snapshot->listeners.push_back(build_virtual_outbound(world));
     Inbound inbound = build_inbound(world);
     add_clusters(inbound.clusters);
+    for (const auto& cluster : inbound.clusters) built.inbound_clusters.push_back(cluster->name);
     for (auto& listener : inbound.listeners) snapshot->listeners.push_back(std::move(listener));
   }
 
   snapshot->workloads = workload_table(world);
-  snapshot->version = version_text(content_sum(*snapshot));
+  built.sum = content_sum(*snapshot);
+  snapshot->version = version_text(built.sum);
   snapshot->index();
-  return snapshot;
+  return built;
 }
 
 model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy) {
-  return build_snapshot(World(resources, proxy));
+  return build_snapshot(World(resources, proxy)).snapshot;
 }
 
 }  // namespace sockmesh::config

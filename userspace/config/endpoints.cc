@@ -135,7 +135,8 @@ std::vector<Candidate> find_endpoints(const ResourceIndex& index, const ServiceD
     from_entry(index, def, port, found);
   }
   std::stable_sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
-    return std::tie(a.endpoint.address, a.endpoint.health) < std::tie(b.endpoint.address, b.endpoint.health);
+    return std::tie(a.endpoint.address, a.endpoint.health, a.node) <
+           std::tie(b.endpoint.address, b.endpoint.health, b.node);
   });
   found.erase(std::unique(found.begin(), found.end(),
                           [](const Candidate& a, const Candidate& b) {

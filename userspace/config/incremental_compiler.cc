@@ -1,10 +1,11 @@
-// Compiler: keeps the world of the last compilation. What changes often and concerns few things, endpoints
-// and the readiness of pods, is patched into it; for anything else the world is made anew.
-#include <algorithm>
+// Compiler: keeps the world of the last compilation. When few objects changed the world follows them, what
+// the hosts concerned have in the snapshot is made anew by the same steps as in a full compilation, and the
+// rest is shared. Changes that concern everything, and gateways, are compiled in full.
 #include <optional>
-#include <set>
 
 #include "config/clusters.h"
+#include "config/inbound.h"
+#include "config/outbound.h"
 #include "config/snapshot_version.h"
 #include "config/world_snapshot.h"
 
@@ -12,59 +13,97 @@ namespace sockmesh::config {
 
 namespace {
 
-template <typename T>
-struct Change {
-  std::vector<std::shared_ptr<const T>> gone, come;
+// Beyond so many objects or hosts a full compilation is faster.
+constexpr size_t kFew = 500;
+
+// Every cluster that the hosts may have under their rules, by name.
+std::vector<Text> cluster_names(const World& world, const HostSet& hosts) {
+  std::vector<Text> names;
+  for (const std::string& name : hosts) {
+    const auto host = world.scope.hosts.find(name);
+    if (host == world.scope.hosts.end()) continue;
+    const MergedRule* rule = world.rule_for(host->second);
+    for (const auto& def : host->second.defs)
+      for (const RegistryPort& port : def->ports) {
+        names.emplace_back(outbound_cluster_name(port.port, "", name));
+        if (rule)
+          for (const Subset* subset : rule->subsets)
+            names.emplace_back(outbound_cluster_name(port.port, subset->name, name));
+      }
+  }
+  return names;
+}
+
+// Takes parts out of a built snapshot and puts others in, and keeps its sum.
+class Patch {
+ public:
+  explicit Patch(Built& built) : built_(built), snapshot_(*built.snapshot) {}
+
+  void erase_clusters(const std::vector<Text>& names) {
+    for (const Text& name : names)
+      if (const auto it = snapshot_.clusters.find(name); it != snapshot_.clusters.end()) {
+        built_.sum -= content_part(*it->second);
+        snapshot_.clusters.erase(it);
+      }
+  }
+
+  void add_clusters(const std::vector<model::ClusterPtr>& clusters) {
+    for (const auto& cluster : clusters)
+      if (snapshot_.clusters.emplace(cluster->name, cluster).second) built_.sum += content_part(*cluster);
+  }
+
+  // `made` is what build_outbound has for the addresses.
+  void replace_listeners(const AddressSet& addresses, std::vector<ListenerDrafts::Finished> made,
+                         std::vector<model::ListenerPtr> others) {
+    const auto before = std::exchange(snapshot_.listeners, {});
+    snapshot_.listeners.reserve(before.size() + made.size());
+    auto old = before.begin();
+    const auto old_end = old + static_cast<std::ptrdiff_t>(built_.outbound);
+    auto now = made.begin();
+    for (const SocketAddress& address : addresses) {
+      for (; old != old_end && (*old)->addresses.front() < address; ++old)
+        snapshot_.listeners.push_back(*old);
+      if (old != old_end && (*old)->addresses.front() == address) built_.sum -= content_part(**old++);
+      built_.refused.erase(address);
+      if (now == made.end() || now->at != address) continue;
+      if (now->listener) {
+        add(std::move(now->listener));
+      } else {
+        built_.refused.emplace(address, *now->refusal);
+      }
+      ++now;
+    }
+    snapshot_.listeners.insert(snapshot_.listeners.end(), old, old_end);
+    built_.outbound = snapshot_.listeners.size();
+    for (old = old_end; old != before.end(); ++old) built_.sum -= content_part(**old);
+    for (auto& listener : others) add(std::move(listener));
+  }
+
+ private:
+  void add(model::ListenerPtr listener) {
+    built_.sum += content_part(*listener);
+    snapshot_.listeners.push_back(std::move(listener));
+  }
+
+  Built& built_;
+  model::Snapshot& snapshot_;
 };
 
-// By identity. Almost always a short stretch differs, so the equal ends are cut off first.
-template <typename T>
-Change<T> changes(const List<T>& before, const List<T>& after) {
-  auto [b, a] = std::mismatch(before.begin(), before.end(), after.begin(), after.end());
-  auto before_end = before.end(), after_end = after.end();
-  while (before_end != b && after_end != a && *std::prev(before_end) == *std::prev(after_end)) {
-    --before_end;
-    --after_end;
-  }
-  Change<T> change{{b, before_end}, {a, after_end}};
-  const std::set<std::shared_ptr<const T>> old(change.gone.begin(), change.gone.end());
-  const std::set<std::shared_ptr<const T>> now(change.come.begin(), change.come.end());
-  std::erase_if(change.gone, [&](const auto& one) { return now.contains(one); });
-  std::erase_if(change.come, [&](const auto& one) { return old.contains(one); });
-  return change;
-}
-
-template <typename T>
-bool same(const List<T>& before, const List<T>& after) {
-  const Change<T> change = changes(before, after);
-  return change.gone.empty() && change.come.empty();
-}
-
-bool same_but_endpoints_and_pods(const Resources& a, const Resources& b) {
-  return a.mesh == b.mesh && same(a.services, b.services) && same(a.nodes, b.nodes) &&
-         same(a.namespaces, b.namespaces) && same(a.workload_entries, b.workload_entries) &&
-         same(a.service_entries, b.service_entries) && same(a.virtual_services, b.virtual_services) &&
-         same(a.destination_rules, b.destination_rules) && same(a.gateways, b.gateways) &&
-         same(a.sidecars, b.sidecars) && same(a.k8s_gateways, b.k8s_gateways) &&
-         same(a.k8s_routes, b.k8s_routes) && same(a.reference_grants, b.reference_grants);
-}
-
-bool finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
-
-bool same_ports(const Pod& a, const Pod& b) {
-  return std::equal(a.ports.begin(), a.ports.end(), b.ports.begin(), b.ports.end(),
-                    [](const ContainerPort& x, const ContainerPort& y) {
-                      return x.name == y.name && x.port == y.port && x.protocol == y.protocol;
-                    });
-}
-
-// Nothing but readiness differs between the two.
-bool same_but_readiness(const Pod& a, const Pod& b) {
-  return a.meta.name == b.meta.name && a.meta.ns == b.meta.ns && a.meta.labels == b.meta.labels &&
-         a.meta.created == b.meta.created && a.ips == b.ips && a.node == b.node &&
-         a.service_account == b.service_account && a.host_network == b.host_network &&
-         a.owner_kind == b.owner_kind && a.owner_name == b.owner_name && !finished(a) && !finished(b) &&
-         same_ports(a, b);
+std::shared_ptr<const model::WorkloadTable> follow_pods(const World& world,
+                                                        const model::WorkloadTable& before,
+                                                        const Change<Pod>& pods) {
+  auto table = std::make_shared<model::WorkloadTable>(before);
+  for (const auto* list : {&pods.gone, &pods.come})
+    for (const auto& pod : *list)
+      for (const IpAddress& ip : pod->ips) {
+        const auto it = table->find(ip);
+        if (const Pod* there = world.index.pod_at(ip)) {
+          table->insert_or_assign(ip, world.index.workload_of(*there));
+        } else if (it != table->end()) {
+          table->erase(it);
+        }
+      }
+  return table;
 }
 
 }  // namespace
@@ -73,100 +112,57 @@ struct Compiler::Impl {
   ProxyIdentity proxy;
   std::optional<Resources> resources;
   std::optional<World> world;  // over `resources`
-  model::SnapshotPtr last;
-  uint64_t sum = 0;  // of last's content
+  Built last;
 
-  model::SnapshotPtr all(Resources now, uint64_t generation) {
+  void all(Resources now) {
     world.reset();
     resources = std::move(now);
     world.emplace(*resources, proxy);
-    auto snapshot = build_snapshot(*world);
-    snapshot->generation = generation;
-    sum = content_sum(*snapshot);
-    last = snapshot;
-    return last;
+    last = build_snapshot(*world);
   }
 
-  // The hosts whose endpoints the change concerns; nothing when it concerns more than clusters.
-  std::optional<std::set<std::string>> hosts_of(const Change<EndpointSet>& sets,
-                                                const Change<Pod>& pods) const {
-    std::set<std::string> keys;  // "ns/service"
-    for (const auto* list : {&sets.gone, &sets.come})
-      for (const auto& set : *list) {
-        keys.insert(set->meta.ns + "/" + set->service);
-        for (const auto& subset : set->subsets)
-          for (const auto& address : subset.addresses)
-            if (std::find(world->self.ips.begin(), world->self.ips.end(), address.ip) !=
-                world->self.ips.end())
-              return std::nullopt;
-      }
-    std::set<std::string> hosts;
-    for (const auto& def : world->registry) {
-      bool concerned = def->service && keys.contains(def->ns + "/" + def->name);
-      const Labels* selector = nullptr;
-      if (def->service && !def->service->selector.empty()) selector = &def->service->selector;
-      if (def->entry && def->entry->workload_selector) selector = &*def->entry->workload_selector;
-      for (const auto& pod : pods.come)
-        concerned =
-            concerned || (selector && def->ns == pod->meta.ns && labels_contain(pod->meta.labels, *selector));
-      if (!concerned) continue;
-      if (def->headless()) return std::nullopt;  // a listener for each endpoint
-      hosts.insert(def->host);
-    }
-    return hosts;
-  }
+  // Takes `now`, or returns false when there are too many changes for it, or too far-reaching ones.
+  bool follow(Resources& now, const Changes& changes) {
+    if (changes.size() > kFew || world->self.gateway || concerns_everything(*world, changes, now))
+      return false;
+    HostSet hosts = hosts_concerned(*world, changes);
+    HostSet routed = hosts_routed_to(*world, hosts);
+    if (hosts.size() + routed.size() > kFew) return false;
+    routed.insert(hosts.begin(), hosts.end());
+    AddressSet addresses = outbound_addresses(*world, routed);
+    const std::vector<Text> old_clusters = cluster_names(*world, hosts);
 
-  // Every cluster that the host may have under its rule, by name.
-  std::vector<std::string> cluster_names(const Scope::Host& host) const {
-    std::vector<std::string> names;
-    const MergedRule* rule = world->rule_for(host);
-    for (const auto& def : host.defs)
-      for (const RegistryPort& port : def->ports) {
-        names.push_back(outbound_cluster_name(port.port, "", host.owner->host));
-        if (rule)
-          for (const Subset* subset : rule->subsets)
-            names.push_back(outbound_cluster_name(port.port, subset->name, host.owner->host));
-      }
-    return names;
-  }
+    world->follow(changes, now, hosts);
+    resources = std::move(now);
 
-  // Null when the change is of another kind.
-  model::SnapshotPtr endpoints_only(const Resources& now) {
-    if (!same_but_endpoints_and_pods(*resources, now) || world->self.gateway) return nullptr;
-    const Change<EndpointSet> sets = changes(resources->endpoints, now.endpoints);
-    const Change<Pod> pods = changes(resources->pods, now.pods);
-    if (sets.gone.empty() && sets.come.empty() && pods.gone.empty() && pods.come.empty()) return last;
-    if (pods.gone.size() != pods.come.size()) return nullptr;
-    for (size_t i = 0; i < pods.gone.size(); ++i)
-      if (!same_but_readiness(*pods.gone[i], *pods.come[i]) || pods.gone[i] == world->self.pod)
-        return nullptr;
-    const auto hosts = hosts_of(sets, pods);
-    if (!hosts) return nullptr;
+    routed.merge(hosts_routed_to(*world, hosts));
+    // Another service may have come under a route that was there before.
+    addresses.merge(outbound_addresses(*world, routed));
 
-    for (const auto& set : sets.gone) world->index.replace_endpoints(set.get(), nullptr);
-    for (const auto& set : sets.come) world->index.replace_endpoints(nullptr, set.get());
-    for (size_t i = 0; i < pods.gone.size(); ++i) world->index.replace_pod(*pods.gone[i], *pods.come[i]);
-    resources->endpoints = now.endpoints;
-    resources->pods = now.pods;
+    last.snapshot = std::make_shared<model::Snapshot>(*last.snapshot);
+    model::Snapshot& snapshot = *last.snapshot;
+    Inbound inbound = build_inbound(*world);
+    Patch patch(last);
+    patch.erase_clusters(old_clusters);
+    patch.erase_clusters(last.inbound_clusters);
+    for (const std::string& host : hosts)
+      if (const auto it = world->scope.hosts.find(host); it != world->scope.hosts.end())
+        patch.add_clusters(build_clusters(*world, it->second));
+    patch.add_clusters(inbound.clusters);
+    last.inbound_clusters.clear();
+    for (const auto& cluster : inbound.clusters) last.inbound_clusters.push_back(cluster->name);
 
-    auto snapshot = std::make_shared<model::Snapshot>(*last);
-    ++snapshot->generation;
-    for (const std::string& name : *hosts) {
-      const auto host = world->scope.hosts.find(name);
-      if (host == world->scope.hosts.end()) continue;
-      for (const std::string& cluster : cluster_names(host->second))
-        if (const auto it = snapshot->clusters.find(cluster); it != snapshot->clusters.end()) {
-          sum -= content_part(*it->second);
-          snapshot->clusters.erase(it);
-        }
-      for (auto& cluster : build_clusters(*world, host->second)) {
-        sum += content_part(*cluster);
-        snapshot->clusters.insert_or_assign(cluster->name, cluster);
-      }
-    }
-    snapshot->version = version_text(sum);
-    last = std::move(snapshot);
-    return last;
+    std::vector<model::ListenerPtr> others = std::move(inbound.listeners);
+    others.insert(others.begin(), build_virtual_outbound(*world));
+    patch.replace_listeners(addresses, build_outbound(*world, &addresses), std::move(others));
+
+    snapshot.findings = world->gateway_api.findings;
+    for (auto& finding : outbound_findings(*world)) snapshot.findings.push_back(std::move(finding));
+    for (const auto& [address, finding] : last.refused) snapshot.findings.push_back(finding);
+    if (!changes.pods.none()) snapshot.workloads = follow_pods(*world, *snapshot.workloads, changes.pods);
+    snapshot.version = version_text(last.sum);
+    snapshot.index();
+    return true;
   }
 };
 
@@ -174,9 +170,17 @@ Compiler::Compiler(ProxyIdentity proxy) : impl_(std::make_unique<Impl>()) { impl
 Compiler::~Compiler() = default;
 
 model::SnapshotPtr Compiler::compile(Resources resources) {
-  if (!impl_->last) return impl_->all(std::move(resources), 1);
-  if (auto snapshot = impl_->endpoints_only(resources)) return snapshot;
-  return impl_->all(std::move(resources), impl_->last->generation + 1);
+  Impl& impl = *impl_;
+  if (!impl.resources) {
+    impl.all(std::move(resources));
+    return impl.last.snapshot;
+  }
+  const Changes changes = changes_between(*impl.resources, resources);
+  if (changes.none()) return impl.last.snapshot;
+  const uint64_t generation = impl.last.snapshot->generation + 1;
+  if (!impl.follow(resources, changes)) impl.all(std::move(resources));
+  impl.last.snapshot->generation = generation;
+  return impl.last.snapshot;
 }
 
 }  // namespace sockmesh::config

@@ -94,7 +94,7 @@ void ListenerDrafts::add(Claim claim) {
   Draft& draft = drafts_[key];
   draft.protocol = beside_http ? Protocol::kAuto : claim.protocol;
   draft.owners.assign(claim.chains.size(), claim.def);
-  model::Listener& listener = draft.listener;
+  model::Listener& listener = *draft.listener;
   listener.name = listener_name(key);
   listener.addresses = std::move(claim.addresses);
   listener.bind_to_port = claim.bind_to_port;
@@ -105,10 +105,10 @@ void ListenerDrafts::add(Claim claim) {
 }
 
 std::string ListenerDrafts::refusal(const Draft& draft, const Claim& claim) const {
-  const SocketAddress& at = draft.listener.addresses.front();
+  const SocketAddress& at = draft.listener->addresses.front();
   const ServiceDef& first = *draft.owners.front();
   if (draft.locked)
-    return fmt::format("an earlier egress listener of the Sidecar has {} for itself", draft.listener.name);
+    return fmt::format("an earlier egress listener of the Sidecar has {} for itself", draft.listener->name);
   if (draft.protocol != claim.protocol &&
       (needs_own_protocol(draft.protocol) || needs_own_protocol(claim.protocol)))
     return fmt::format("{} and {} do not share a listener; {}", to_string(claim.protocol),
@@ -124,7 +124,7 @@ std::string ListenerDrafts::refusal(const Draft& draft, const Claim& claim) cons
 }
 
 void ListenerDrafts::merge(Draft& draft, Claim claim) {
-  model::Listener& listener = draft.listener;
+  model::Listener& listener = *draft.listener;
   const SocketAddress& at = listener.addresses.front();
   const auto lose = [&](const std::string& chain, std::string reason) {
     listener.losers.push_back(
@@ -157,19 +157,20 @@ void ListenerDrafts::lock() {
   for (auto& [key, draft] : drafts_) draft.locked = true;
 }
 
-std::vector<model::ListenerPtr> ListenerDrafts::finish(const FilterChain& fallback,
-                                                       const std::optional<FilterChain>& before_wildcard,
-                                                       std::vector<model::Finding>& findings) {
-  std::vector<model::ListenerPtr> listeners;
-  listeners.reserve(drafts_.size());
+std::vector<ListenerDrafts::Finished> ListenerDrafts::finish(
+    const FilterChain& fallback, const std::optional<FilterChain>& before_wildcard) {
+  std::vector<Finished> finished;
+  finished.reserve(drafts_.size());
   for (auto& [key, draft] : drafts_) {
-    model::Listener& listener = draft.listener;
+    model::Listener& listener = *draft.listener;
     if (const std::string both = ambiguous_match(listener.chains); !both.empty()) {
-      findings.push_back(
-          {"SM0101", model::Severity::kError, listener.origin,
-           fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole, "
-                       "its traffic is treated as that of an unknown address",
-                       listener.name, both)});
+      finished.push_back(
+          {key, nullptr,
+           model::Finding{
+               "SM0101", model::Severity::kError, listener.origin,
+               fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole, "
+                           "its traffic is treated as that of an unknown address",
+                           listener.name, both)}});
       continue;
     }
     if (before_wildcard && key.ip.is_any()) listener.chains.insert(listener.chains.begin(), *before_wildcard);
@@ -187,10 +188,10 @@ std::vector<model::ListenerPtr> ListenerDrafts::finish(const FilterChain& fallba
       }
     }
     listener.inspect_tls = std::any_of(listener.chains.begin(), listener.chains.end(), inspects);
-    listeners.push_back(std::make_shared<const model::Listener>(std::move(listener)));
+    finished.push_back({key, std::move(draft.listener), std::nullopt});
   }
   drafts_.clear();
-  return listeners;
+  return finished;
 }
 
 }  // namespace sockmesh::config

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <memory_resource>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,22 +41,29 @@ class ListenerDrafts {
   void see_http(const SocketAddress& wildcard);
   // What follows adds nothing to the listeners there are.
   void lock();
+  // What became of each claimed address, in their order: a listener, or why there is none.
+  struct Finished {
+    SocketAddress at;
+    model::ListenerPtr listener;  // null: refused
+    std::optional<model::Finding> refusal;
+  };
   // `fallback` takes what no chain of a listener does. `before_wildcard` precedes the chains of listeners
   // without an address of their own (empty: nothing does).
-  std::vector<model::ListenerPtr> finish(const model::FilterChain& fallback,
-                                         const std::optional<model::FilterChain>& before_wildcard,
-                                         std::vector<model::Finding>& findings);
+  std::vector<Finished> finish(const model::FilterChain& fallback,
+                               const std::optional<model::FilterChain>& before_wildcard);
 
  private:
   struct Draft {
-    model::Listener listener;
+    std::shared_ptr<model::Listener> listener = std::make_shared<model::Listener>();
     Protocol protocol = Protocol::kAuto;
     std::vector<const ServiceDef*> owners;  // of the chains, side by side
     bool locked = false;
   };
   void merge(Draft& draft, Claim claim);
   std::string refusal(const Draft& draft, const Claim& claim) const;
-  std::map<SocketAddress, Draft> drafts_;
+  // Side by side, apart from the listeners, which outlive them: so their memory can be given back.
+  std::pmr::monotonic_buffer_resource memory_;
+  std::pmr::map<SocketAddress, Draft> drafts_{&memory_};
   std::set<SocketAddress> http_;
 };
 

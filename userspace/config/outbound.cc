@@ -42,7 +42,9 @@ std::optional<FilterChain> own_addresses_dropped(const World& world) {
   return chain;
 }
 
-model::ListenerPtr virtual_outbound(const World& world) {
+}  // namespace
+
+model::ListenerPtr build_virtual_outbound(const World& world) {
   auto listener = std::make_shared<model::Listener>();
   listener->name = model::kVirtualOutbound;
   listener->addresses = world.wildcards(kOutboundPort);
@@ -66,11 +68,15 @@ model::ListenerPtr virtual_outbound(const World& world) {
   return listener;
 }
 
-// The claims of one egress group, added to the drafts in the order in which conflicts are settled.
+namespace {
+
+// The claims of one egress group, in the order in which conflicts are settled. `Take` is told of them:
+// http(address) of an HTTP service there, claim(view, addresses) of one to be had.
+template <typename Take>
 class Claims {
  public:
-  Claims(const World& world, const EgressGroup& group, ListenerDrafts& drafts)
-      : world_(world), group_(group), routes_(group.routes, *world.mesh), drafts_(drafts) {
+  Claims(const World& world, const EgressGroup& group, Take& take)
+      : world_(world), group_(group), take_(take) {
     if (group.listener && group.listener->port && group.listener->port->number != 0)
       declared_ = parse_protocol(group.listener->port->protocol);
   }
@@ -84,8 +90,8 @@ class Claims {
           const Protocol protocol = declared_.value_or(port.protocol);
           if (protocol == Protocol::kUdp) continue;
           if (is_http(protocol) && !http && import.def->discovery != Discovery::kAlias)
-            drafts_.see_http(bind_address(port.port).value_or(world_.wildcards(port.port).front()));
-          if (is_http(protocol) == http) claim(*import.def, port, protocol);
+            take_.http(*import.def, bind_address(port.port).value_or(world_.wildcards(port.port).front()));
+          if (is_http(protocol) == http && take_.asks_about(*import.def)) claim(*import.def, port, protocol);
         }
   }
 
@@ -154,22 +160,18 @@ class Claims {
   }
 
   void add(const PortInView& view, std::vector<SocketAddress> addresses) {
-    if (own_port(addresses.front())) return;
-    Claim claim;
-    claim.addresses = std::move(addresses);
-    claim.def = view.def;
-    claim.protocol = view.protocol;
-    claim.bind_to_port = group_.listener && group_.listener->capture_none;
-    claim.chains = chains_for(world_, routes_, view, claim.losers);
-    drafts_.add(std::move(claim));
+    if (!own_port(addresses.front())) take_.claim(view, std::move(addresses));
   }
 
   const World& world_;
   const EgressGroup& group_;
-  RouteTable routes_;
-  ListenerDrafts& drafts_;
+  Take& take_;
   std::optional<Protocol> declared_;  // by an egress listener with a port
 };
+
+bool on_socket(const EgressGroup& group) {
+  return group.listener && group.listener->bind.starts_with("unix:");
+}
 
 model::Finding unix_socket(const Sidecar& sidecar, const Sidecar::Egress& egress) {
   return {
@@ -180,23 +182,73 @@ model::Finding unix_socket(const Sidecar& sidecar, const Sidecar::Egress& egress
           egress.bind)};
 }
 
+// Turns the claims of a group into drafts of listeners.
+struct Drafting {
+  const World& world;
+  const EgressGroup& group;
+  const AddressSet* only;
+  ListenerDrafts& drafts;
+  RouteTable routes{group.routes, *world.mesh};
+
+  bool asks_about(const ServiceDef&) const { return true; }
+  void http(const ServiceDef&, const SocketAddress& at) {
+    if (!only || only->contains(at)) drafts.see_http(at);
+  }
+  void claim(const PortInView& view, std::vector<SocketAddress> addresses) {
+    if (only && !only->contains(addresses.front())) return;
+    Claim claim;
+    claim.addresses = std::move(addresses);
+    claim.def = view.def;
+    claim.protocol = view.protocol;
+    claim.bind_to_port = group.listener && group.listener->capture_none;
+    claim.chains = chains_for(world, routes, view, claim.losers);
+    drafts.add(std::move(claim));
+  }
+};
+
+// Notes the addresses that some hosts have a part in.
+struct Noting {
+  const HostSet& hosts;
+  AddressSet& addresses;
+
+  bool asks_about(const ServiceDef& def) const { return hosts.contains(def.host); }
+  void http(const ServiceDef& def, const SocketAddress& at) {
+    if (asks_about(def)) addresses.insert(at);
+  }
+  void claim(const PortInView&, const std::vector<SocketAddress>& claimed) {
+    addresses.insert(claimed.front());
+  }
+};
+
 }  // namespace
 
-std::vector<model::ListenerPtr> build_outbound(const World& world, std::vector<model::Finding>& findings) {
+std::vector<ListenerDrafts::Finished> build_outbound(const World& world, const AddressSet* only) {
   ListenerDrafts drafts;
   for (const EgressGroup& group : world.scope.groups) {
     // A catch-all listener of a Sidecar leaves alone what those with a port have made.
     if (group.listener && !group.listener->port) drafts.lock();
-    if (group.listener && group.listener->bind.starts_with("unix:")) {
-      findings.push_back(unix_socket(*world.scope.sidecar, *group.listener));
-      continue;
-    }
-    Claims(world, group, drafts).run();
+    if (on_socket(group)) continue;
+    Drafting drafting{world, group, only, drafts};
+    Claims(world, group, drafting).run();
   }
-  auto listeners =
-      drafts.finish(catch_all(world, "PassthroughFilterChain"), own_addresses_dropped(world), findings);
-  listeners.push_back(virtual_outbound(world));
-  return listeners;
+  return drafts.finish(catch_all(world, "PassthroughFilterChain"), own_addresses_dropped(world));
+}
+
+std::vector<model::Finding> outbound_findings(const World& world) {
+  std::vector<model::Finding> findings;
+  for (const EgressGroup& group : world.scope.groups)
+    if (on_socket(group)) findings.push_back(unix_socket(*world.scope.sidecar, *group.listener));
+  return findings;
+}
+
+AddressSet outbound_addresses(const World& world, const HostSet& hosts) {
+  AddressSet addresses;
+  for (const EgressGroup& group : world.scope.groups) {
+    if (on_socket(group)) continue;
+    Noting noting{hosts, addresses};
+    Claims(world, group, noting).run();
+  }
+  return addresses;
 }
 
 }  // namespace sockmesh::config

@@ -2,12 +2,27 @@
 // claims, with the conflicts settled (facts: istio.md 2.2, 2.4). Pure.
 #pragma once
 
+#include <set>
 #include <vector>
 
+#include "config/listener_draft.h"
 #include "config/world.h"
 
 namespace sockmesh::config {
 
-std::vector<model::ListenerPtr> build_outbound(const World& world, std::vector<model::Finding>& findings);
+using AddressSet = std::set<SocketAddress>;
+
+// The listeners of services by their first address. What is at an address depends on who claims it and on no
+// other address, so with `only` it is made for these addresses alone.
+std::vector<ListenerDrafts::Finished> build_outbound(const World& world, const AddressSet* only = nullptr);
+
+// The first addresses that these hosts claim, or by being there could change.
+AddressSet outbound_addresses(const World& world, const HostSet& hosts);
+
+// What of the Sidecar is not served, whatever is claimed.
+std::vector<model::Finding> outbound_findings(const World& world);
+
+// Where everything goes that no listener has.
+model::ListenerPtr build_virtual_outbound(const World& world);
 
 }  // namespace sockmesh::config

@@ -62,7 +62,13 @@ bool older(const ServiceDef& a, const ServiceDef& b) {
   return std::tie(a.created, a.name, a.ns, b.kubernetes) < std::tie(b.created, b.name, b.ns, a.kubernetes);
 }
 
-ServiceDefPtr define(const std::shared_ptr<const Service>& service, const MeshConfig& mesh) {
+bool precedes(const ServiceDefPtr& a, const ServiceDefPtr& b) {
+  if (older(*a, *b) || older(*b, *a)) return older(*a, *b);
+  return a->origin->name < b->origin->name;
+}
+
+ServiceDefPtr define(const std::shared_ptr<const Service>& service, const MeshConfig& mesh,
+                     model::OriginPtr origin) {
   auto def = std::make_shared<ServiceDef>();
   def->name = service->meta.name;
   def->ns = service->meta.ns;
@@ -70,7 +76,7 @@ ServiceDefPtr define(const std::shared_ptr<const Service>& service, const MeshCo
   def->kubernetes = true;
   def->created = service->meta.created.value_or(WallTime::min());
   def->service = service;
-  def->origin = service->meta.origin();
+  def->origin = origin ? std::move(origin) : service->meta.origin();
   def->export_to = or_default(annotated_export(service->meta), mesh.default_service_export_to);
   for (const ServicePort& port : service->ports)
     add_port(*def,

@@ -45,8 +45,12 @@ using ServiceDefPtr = std::shared_ptr<const ServiceDef>;
 
 // Oldest first, then by name, then by namespace.
 bool older(const ServiceDef& a, const ServiceDef& b);
+// The same, and of two ServiceEntries of one host, age and namespace by the name of the entry.
+bool precedes(const ServiceDefPtr& a, const ServiceDefPtr& b);
 
-ServiceDefPtr define(const std::shared_ptr<const Service>& service, const MeshConfig& mesh);
+// `origin`: that of the Service, null when it is not made yet.
+ServiceDefPtr define(const std::shared_ptr<const Service>& service, const MeshConfig& mesh,
+                     model::OriginPtr origin = nullptr);
 // One definition per host.
 std::vector<ServiceDefPtr> define(const std::shared_ptr<const ServiceEntry>& entry, const MeshConfig& mesh);
 

@@ -27,6 +27,13 @@ std::string first_label(const Labels& labels, std::initializer_list<const char*>
   return otherwise;
 }
 
+bool finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
+
+// The order of pods_by_label_.
+bool by_label(const std::pair<uint64_t, const Pod*>& a, const std::pair<uint64_t, const Pod*>& b) {
+  return a.first != b.first ? a.first < b.first : a.second->meta.name < b.second->meta.name;
+}
+
 bool is_slice(const EndpointSet& set) { return set.meta.kind == "EndpointSlice"; }
 
 }  // namespace
@@ -66,24 +73,14 @@ model::Workload describe(const Pod& pod) {
 }
 
 ResourceIndex::ResourceIndex(const Resources& resources) {
-  for (const auto& set : resources.endpoints)
-    if (!set->fqdn) endpoints_[set->meta.ns + "/" + set->service].push_back(set.get());
+  for (const auto& set : resources.endpoints) add(*set);
   pods_by_address_.reserve(resources.pods.size());
   for (const auto& pod : resources.pods) {
-    if (pod->phase != "Succeeded" && pod->phase != "Failed" && !pod->host_network)
-      for (const IpAddress& ip : pod->ips) {
-        // Two pods cannot share an address; while one replaces the other the younger has it.
-        const auto [it, added] = pods_by_address_.emplace(ip, pod.get());
-        const auto age = [](const Pod& p) {
-          return std::make_tuple(p.meta.created.value_or(WallTime::min()), p.meta.ns, p.meta.name);
-        };
-        if (!added && age(*it->second) < age(*pod)) it->second = pod.get();
-      }
-    add_labels(*pod);
+    add_addresses(*pod);
+    for (const auto& [key, value] : pod->meta.labels)
+      pods_by_label_.emplace_back(label_key(pod->meta.ns, key, value), pod.get());
   }
-  std::sort(pods_by_label_.begin(), pods_by_label_.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first < b.first : a.second->meta.name < b.second->meta.name;
-  });
+  std::sort(pods_by_label_.begin(), pods_by_label_.end(), by_label);
   for (const auto& entry : resources.workload_entries) entries_[entry->meta.ns].push_back(entry.get());
   for (auto& [ns, entries] : entries_)
     std::sort(entries.begin(), entries.end(),
@@ -91,35 +88,57 @@ ResourceIndex::ResourceIndex(const Resources& resources) {
   for (const auto& node : resources.nodes) nodes_.emplace(node->meta.name, node.get());
 }
 
-void ResourceIndex::add_labels(const Pod& pod) {
-  for (const auto& [key, value] : pod.meta.labels)
-    pods_by_label_.emplace_back(label_key(pod.meta.ns, key, value), &pod);
+void ResourceIndex::add(const EndpointSet& set) {
+  if (!set.fqdn) endpoints_[set.meta.ns + "/" + set.service].push_back(&set);
 }
 
-void ResourceIndex::replace_endpoints(const EndpointSet* old, const EndpointSet* now) {
-  if (old && !old->fqdn) {
-    const auto it = endpoints_.find(old->meta.ns + "/" + old->service);
-    std::erase(it->second, old);
-    if (it->second.empty()) endpoints_.erase(it);
-  }
-  if (now && !now->fqdn) endpoints_[now->meta.ns + "/" + now->service].push_back(now);
+void ResourceIndex::remove(const EndpointSet& set) {
+  if (set.fqdn) return;
+  const auto it = endpoints_.find(set.meta.ns + "/" + set.service);
+  std::erase(it->second, &set);
+  if (it->second.empty()) endpoints_.erase(it);
 }
 
-void ResourceIndex::replace_pod(const Pod& old, const Pod& now) {
-  for (const IpAddress& ip : old.ips)
-    if (const auto it = pods_by_address_.find(ip); it != pods_by_address_.end() && it->second == &old)
-      it->second = &now;
-  for (const auto& [key, value] : old.meta.labels) {
-    const std::pair<uint64_t, const Pod*> wanted{label_key(old.meta.ns, key, value), nullptr};
-    const auto range = std::equal_range(pods_by_label_.begin(), pods_by_label_.end(), wanted,
-                                        [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (auto it = range.first; it != range.second; ++it)
-      if (it->second == &old) it->second = &now;
+void ResourceIndex::add_addresses(const Pod& pod) {
+  if (finished(pod) || pod.host_network) return;
+  for (const IpAddress& ip : pod.ips) {
+    // Two pods cannot share an address; while one replaces the other the younger has it.
+    const auto [it, added] = pods_by_address_.emplace(ip, &pod);
+    const auto age = [](const Pod& p) {
+      return std::make_tuple(p.meta.created.value_or(WallTime::min()), p.meta.ns, p.meta.name);
+    };
+    if (!added && age(*it->second) < age(pod)) it->second = &pod;
   }
-  if (const auto it = workloads_.find(&old); it != workloads_.end()) {
-    workloads_[&now] = it->second;
-    workloads_.erase(&old);
+}
+
+void ResourceIndex::add(const Pod& pod) {
+  add_addresses(pod);
+  for (const auto& [key, value] : pod.meta.labels) {
+    const std::pair<uint64_t, const Pod*> entry{label_key(pod.meta.ns, key, value), &pod};
+    pods_by_label_.insert(std::upper_bound(pods_by_label_.begin(), pods_by_label_.end(), entry, by_label),
+                          entry);
   }
+}
+
+void ResourceIndex::remove(const Pod& pod, const List<Pod>& others) {
+  bool had_address = false;
+  for (const IpAddress& ip : pod.ips)
+    if (const auto it = pods_by_address_.find(ip); it != pods_by_address_.end() && it->second == &pod) {
+      pods_by_address_.erase(it);
+      had_address = true;
+    }
+  if (had_address)
+    for (const auto& other : others)
+      if (std::any_of(other->ips.begin(), other->ips.end(), [&](const IpAddress& ip) {
+            return std::find(pod.ips.begin(), pod.ips.end(), ip) != pod.ips.end();
+          }))
+        add_addresses(*other);
+  for (const auto& [key, value] : pod.meta.labels) {
+    const std::pair<uint64_t, const Pod*> entry{label_key(pod.meta.ns, key, value), &pod};
+    const auto range = std::equal_range(pods_by_label_.begin(), pods_by_label_.end(), entry, by_label);
+    pods_by_label_.erase(std::remove(range.first, range.second, entry), range.second);
+  }
+  workloads_.erase(&pod);
 }
 
 std::vector<const EndpointSet*> ResourceIndex::endpoints_of(const std::string& ns,

@@ -17,10 +17,11 @@ class ResourceIndex {
  public:
   explicit ResourceIndex(const Resources& resources);
 
-  // One slice or pod for another; null: it comes or goes (slices only). A pod may be replaced by one with the
-  // same name, addresses and labels. What is replaced must live until the call returns.
-  void replace_endpoints(const EndpointSet* old, const EndpointSet* now);
-  void replace_pod(const Pod& old, const Pod& now);
+  // One more, and one less, which must live until the call returns. `others`: the pods there are, without it.
+  void add(const EndpointSet& set);
+  void remove(const EndpointSet& set);
+  void add(const Pod& pod);
+  void remove(const Pod& pod, const List<Pod>& others);
 
   // EndpointSlices of a Service, or its Endpoints object when there is no slice (a cluster mirrors one into
   // the other). FQDN slices are left out, as in Istio.
@@ -40,7 +41,7 @@ class ResourceIndex {
   const std::unordered_map<IpAddress, const Pod*>& pods_by_address() const { return pods_by_address_; }
 
  private:
-  void add_labels(const Pod& pod);
+  void add_addresses(const Pod& pod);
 
   std::unordered_map<std::string, std::vector<const EndpointSet*>> endpoints_;
   std::unordered_map<IpAddress, const Pod*> pods_by_address_;

@@ -104,6 +104,18 @@ void import_destinations(const std::vector<std::shared_ptr<const VirtualService>
   }
 }
 
+bool by_host(const Scope::Hidden& a, const Scope::Hidden& b) {
+  return std::tie(a.def->host, a.def->ns, a.def->origin->name, a.reason) <
+         std::tie(b.def->host, b.def->ns, b.def->origin->name, b.reason);
+}
+
+template <typename T, typename Less>
+void merge_into(std::vector<T>& all, std::vector<T> more, Less less) {
+  const auto middle = static_cast<std::ptrdiff_t>(all.size());
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  std::inplace_merge(all.begin(), all.begin() + middle, all.end(), less);
+}
+
 }  // namespace
 
 const RegistryPort* Scope::Host::port(uint16_t number) const {
@@ -259,6 +271,7 @@ Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes
     group.routes = routes;
     import(group, nullptr, std::nullopt);
     scope.groups.push_back(std::move(group));
+    std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
     return scope;
   }
 
@@ -294,7 +307,22 @@ Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes
       for (const auto& def : defs)
         scope.hidden.push_back({def, fmt::format("{} does not import {}/{}",
                                                  scope.sidecar->meta.origin()->to_string(), def->ns, host)});
+  std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
   return scope;
+}
+
+void replace_hosts(Scope& scope, const HostSet& hosts, Scope part) {
+  for (const std::string& host : hosts) scope.hosts.erase(host);
+  scope.hosts.merge(part.hosts);
+  for (size_t i = 0; i < scope.groups.size(); ++i) {
+    EgressGroup& group = scope.groups[i];
+    group.routes = std::move(part.groups[i].routes);
+    std::erase_if(group.services, [&](const auto& one) { return hosts.contains(one.def->host); });
+    merge_into(group.services, std::move(part.groups[i].services),
+               [](const auto& a, const auto& b) { return precedes(a.def, b.def); });
+  }
+  std::erase_if(scope.hidden, [&](const auto& one) { return hosts.contains(one.def->host); });
+  merge_into(scope.hidden, std::move(part.hidden), by_host);
 }
 
 }  // namespace sockmesh::config

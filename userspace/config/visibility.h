@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/changes.h"
 #include "config/registry.h"
 #include "config/self.h"
 
@@ -43,7 +44,7 @@ struct Scope {
     ServiceDefPtr def;
     std::string reason;
   };
-  std::vector<Hidden> hidden;  // what is there and not seen, for explanations
+  std::vector<Hidden> hidden;  // what is there and not seen, for explanations; by host
 
   bool registry_only = false;
   std::optional<Destination> egress_proxy;
@@ -66,7 +67,12 @@ std::vector<std::shared_ptr<const VirtualService>> visible_routes(const List<Vir
 std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::string& ns,
                                            const Labels& labels, const MeshConfig& mesh);
 
+// Of the definitions in `registry` alone: what is decided about one host does not depend on the others.
 Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
                 const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self);
+
+// Puts what `part`, the scope of the definitions of these hosts, says in place of what `scope` said about
+// them. The Sidecar must be the same.
+void replace_hosts(Scope& scope, const HostSet& hosts, Scope part);
 
 }  // namespace sockmesh::config

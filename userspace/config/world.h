@@ -1,11 +1,13 @@
 // What every step of a compilation reads: the resources, the mesh settings with their defaults, the proxy it
-// is done for, and the indexes over them. Made once, then only read; one thread.
+// is done for, and the indexes over them. The steps only read it; between two compilations it follows small
+// changes. One thread.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "config/changes.h"
 #include "config/destination_rules.h"
 #include "config/gateway_api.h"
 #include "config/self.h"
@@ -15,6 +17,10 @@ namespace sockmesh::config {
 
 struct World {
   World(const Resources& resources, const ProxyIdentity& identity);
+
+  // Follows changes from its resources to `now`, which concern these hosts (hosts_concerned) and not
+  // everything. `now` must become the resources it refers to.
+  void follow(const Changes& changes, const Resources& now, const HostSet& hosts);
 
   const Resources& resources;
   std::shared_ptr<const MeshConfig> mesh;  // never null

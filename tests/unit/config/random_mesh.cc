@@ -1,5 +1,6 @@
 #include "random_mesh.h"
 
+#include <algorithm>
 #include <string>
 
 namespace sockmesh::config {
@@ -12,7 +13,7 @@ constexpr int kApps = 4;
 
 class Maker {
  public:
-  explicit Maker(std::mt19937_64& random) : random_(random) {}
+  explicit Maker(std::mt19937_64& random, uint32_t next = 0) : random_(random), next_(next) {}
 
   size_t below(size_t n) { return random_() % n; }
   bool chance(int percent) { return below(100) < static_cast<size_t>(percent); }
@@ -173,9 +174,24 @@ class Maker {
     return made;
   }
 
+  std::shared_ptr<const Sidecar> sidecar(const std::string& name, const std::string& in) {
+    auto made = std::make_shared<Sidecar>();
+    made->meta = meta("Sidecar", name, in);
+    Sidecar::Egress egress;
+    egress.hosts = {"./*", ns() + "/" + host()};
+    if (chance(40)) {
+      Sidecar::Egress first = egress;
+      first.port.emplace().number = port();
+      first.port->protocol = "TCP";
+      made->egress.push_back(first);
+    }
+    made->egress.push_back(egress);
+    return made;
+  }
+
  private:
   std::mt19937_64& random_;
-  uint32_t next_ = 0;
+  uint32_t next_;  // address of a pod
 };
 
 }  // namespace
@@ -201,20 +217,7 @@ Resources random_mesh(std::mt19937_64& random) {
     if (make.chance(70)) mesh.virtual_services.push_back(make.route(name, make.ns()));
     if (make.chance(70)) mesh.destination_rules.push_back(make.rule(name, make.ns()));
   }
-  if (make.chance(30)) {
-    auto sidecar = std::make_shared<Sidecar>();
-    sidecar->meta = make.meta("Sidecar", "default", "n0");
-    Sidecar::Egress egress;
-    egress.hosts = {"./*", make.ns() + "/" + make.host()};
-    if (make.chance(40)) {
-      Sidecar::Egress first = egress;
-      first.port.emplace().number = make.port();
-      first.port->protocol = "TCP";
-      sidecar->egress.push_back(first);
-    }
-    sidecar->egress.push_back(egress);
-    mesh.sidecars.push_back(sidecar);
-  }
+  if (make.chance(30)) mesh.sidecars.push_back(make.sidecar("default", "n0"));
   return mesh;
 }
 
@@ -226,32 +229,47 @@ ProxyIdentity random_client() {
 }
 
 void change_one(Resources& resources, std::mt19937_64& random) {
-  Maker make(random);
+  Maker make(random, static_cast<uint32_t>(random() % 30));
+  // Of each name there is one object of a kind.
   const auto change = [&](auto& list, auto made) {
-    const size_t at = list.empty() ? 0 : make.below(list.size());
-    if (list.empty() || make.chance(25)) {
-      made->meta.name.empty() ? void() : list.push_back(made);
-    } else if (make.chance(30)) {
-      list.erase(list.begin() + static_cast<std::ptrdiff_t>(at));
+    const auto same = std::find_if(list.begin(), list.end(), [&](const auto& one) {
+      return one->meta.name == made->meta.name && one->meta.ns == made->meta.ns;
+    });
+    if (same == list.end()) {
+      list.insert(list.begin() + static_cast<std::ptrdiff_t>(make.below(list.size() + 1)), made);
+    } else if (make.chance(40)) {
+      list.erase(same);
     } else {
-      list[at] = made;
+      *same = made;
     }
   };
-  switch (make.below(8)) {
+  const std::string app = make.app(), ns = make.ns();
+  switch (make.below(11)) {
     case 0:
-      change(resources.services, make.service(make.app(), make.ns()));
-      break;
     case 1:
-      change(resources.service_entries, make.entry("o" + make.app(), make.ns()));
+      change(resources.services, make.service(app, ns));
       break;
     case 2:
-      change(resources.virtual_services, make.route("o" + make.app(), make.ns()));
+      change(resources.service_entries, make.entry("o" + app, ns));
       break;
     case 3:
-      change(resources.destination_rules, make.rule("o" + make.app(), make.ns()));
+    case 4:
+      change(resources.virtual_services, make.route("o" + app, ns));
+      break;
+    case 5:
+      change(resources.destination_rules, make.rule("o" + app, ns));
+      break;
+    case 6:
+      change(resources.sidecars, make.sidecar(make.chance(50) ? "default" : "other", ns));
+      break;
+    case 7:
+      change(resources.pods, make.pod(app + "-" + std::to_string(make.below(3)), ns, app));
+      break;
+    case 8:
+      change(resources.pods, make.pod("client", "n0", "client"));
       break;
     default:
-      change(resources.endpoints, make.slice(make.app(), make.ns()));
+      change(resources.endpoints, make.slice(app, ns));
       break;
   }
 }
