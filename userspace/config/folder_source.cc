@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <string_view>
@@ -82,9 +83,11 @@ struct FolderSource::Impl {
   struct File {
     Stamp stamp;
     uint64_t hash = 0;                  // of the text last read; 0: never
-    Resources good;                     // in force
+    Resources good;                     // in force, unless forgotten
     std::vector<ReadProblem> problems;  // of the text last read
     std::string error;                  // why it could not be read last, "" when it could
+    bool whole = false;                 // no object of the text last read was left out
+    bool forgotten = false;             // what is in force was let go of, and not read again as a whole
   };
 
   std::string folder;
@@ -115,7 +118,27 @@ struct FolderSource::Impl {
     file.hash = hash;
     file.good = std::move(fresh);
     file.problems = std::move(problems);
+    file.whole = all_readable && std::none_of(file.problems.begin(), file.problems.end(),
+                                              [](const auto& problem) { return problem.object_dropped; });
+    if (file.whole) file.forgotten = false;
     return true;
+  }
+
+  // Reads again what was forgotten. Returns whether all of it is there.
+  bool recall(const FolderScan& scan) {
+    for (const FolderScan::File& found : scan.files) {
+      const auto known = files.find(found.name);
+      if (known == files.end() || !known->second.forgotten) continue;
+      File& file = known->second;
+      file.stamp = {};
+      file.hash = 0;
+      refresh(file, found);
+    }
+    return !forgot_something();
+  }
+
+  bool forgot_something() const {
+    return std::any_of(files.begin(), files.end(), [](const auto& one) { return one.second.forgotten; });
   }
 
   // Brings `files` up to the folder. Returns whether some content is new.
@@ -181,18 +204,31 @@ FolderSource::Loaded FolderSource::load() {
   if (const std::string error = impl.watch.end_scan(); !error.empty()) {
     scan.problems.push_back({impl.folder, 0, "", "", error + "; changes there are not seen"});
   }
-  bool news = !impl.loaded;
+  bool news = !impl.loaded || !impl.last.complete;
   if (scan.found) {
     news |= impl.refresh_all(scan);
   } else {
     scan.problems.push_back({impl.folder, 0, "", "",
                              "the folder is gone; until it is back its last good content stays in force"});
   }
+  const bool complete = !news || impl.recall(scan);
+  const bool known = !impl.forgot_something();
   Loaded now = impl.assemble(std::move(scan.problems));
-  now.changed = news || now.problems != impl.last.problems;
+  now.changed = news || (known && now.problems != impl.last.problems);
+  now.complete = complete;
   impl.last = std::move(now);
   impl.loaded = true;
   return impl.last;
+}
+
+void FolderSource::forget() {
+  if (!impl_->last.complete) return;
+  impl_->last.resources = {};
+  for (auto& [name, file] : impl_->files) {
+    if (!file.whole || !file.error.empty()) continue;
+    file.good = {};
+    file.forgotten = true;
+  }
 }
 
 }  // namespace sockmesh::config

@@ -34,9 +34,17 @@ class FolderSource {
     std::vector<ReadProblem> problems;  // files named relative to the folder; of this load, those of kept
                                         // last-good files included
     bool changed = false;               // some content, or what can be read, differs from the load before
+    bool complete = true;               // false: see forget(); `resources` is then of no use
   };
   // Drains the watch and reads what changed since the last call (everything the first time).
   Loaded load();
+
+  // Lets go of the objects of all files of which nothing had to be left out: the parsed form of a big folder
+  // takes more memory than its owner may want to spend between changes. The next change reads these files
+  // again. If one is broken by then, its last good content is not known here any more, so nothing at all
+  // should change: load() says so by `complete`, until it is mended. Without a change `resources` stays
+  // empty.
+  void forget();
 
  private:
   struct Impl;

@@ -10,6 +10,17 @@ namespace {
 
 constexpr Duration kMissingFolderPause = std::chrono::seconds(1);
 
+// Up to so many objects are kept in parsed form, some 4 KB each, so that a change is compiled in
+// milliseconds. With more, what the agent decides by is all that it keeps (1.5 KB an object), and a change
+// reads and compiles everything: a second for 20,000.
+constexpr size_t kKeptObjects = 2000;
+
+size_t object_count(const config::Resources& resources) {
+  return resources.services.size() + resources.pods.size() + resources.endpoints.size() +
+         resources.workload_entries.size() + resources.service_entries.size() +
+         resources.virtual_services.size() + resources.destination_rules.size();
+}
+
 }  // namespace
 
 Configuration::Configuration(event::Loop& loop, std::string folder, config::ProxyIdentity identity,
@@ -60,25 +71,41 @@ void Configuration::load() {
     if (dropped) ++status_.rejected;
     status_.last_error = loaded.problems.empty() ? "" : loaded.problems.front().to_string();
   }
+  if (!loaded.complete) {
+    spdlog::warn("nothing changes until the folder can be read as a whole");
+    return;
+  }
   if (!loaded.changed && !first) return;
 
   const MonotonicTime began = monotonic_now();
+  const model::SnapshotPtr made = compile(std::move(loaded.resources));
+  if (made == snapshot_) return;
   // The compiler made it a moment ago and nobody else has seen it yet.
-  const auto snapshot =
-      std::const_pointer_cast<model::Snapshot>(config::compile(loaded.resources, identity_));
+  const auto snapshot = std::const_pointer_cast<model::Snapshot>(made);
   snapshot->generation = ++generation_;
   {
     const std::lock_guard lock(mutex_);
     status_.loaded = wall_now();
   }
   // Objects that concern other pods come and go; that is not news.
-  spdlog::log(snapshot->version == version_ ? spdlog::level::debug : spdlog::level::info,
-              "configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
-              snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
-              snapshot->findings.size(),
-              std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
-  version_ = snapshot->version;
+  spdlog::log(
+      snapshot_ && snapshot->version == snapshot_->version ? spdlog::level::debug : spdlog::level::info,
+      "configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
+      snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
+      snapshot->findings.size(),
+      std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
+  snapshot_ = snapshot;
   publish_(snapshot);
+}
+
+model::SnapshotPtr Configuration::compile(config::Resources resources) {
+  if (object_count(resources) > kKeptObjects) {
+    compiler_.reset();
+    source_->forget();
+    return config::compile(resources, identity_);
+  }
+  if (!compiler_) compiler_ = std::make_unique<config::Compiler>(identity_);
+  return compiler_->compile(std::move(resources));
 }
 
 void Configuration::report(const std::vector<config::ReadProblem>& problems) {

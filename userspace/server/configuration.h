@@ -30,6 +30,7 @@ class Configuration {
  private:
   void open();
   void load();
+  model::SnapshotPtr compile(config::Resources resources);
   void report(const std::vector<config::ReadProblem>& problems);
 
   event::Loop& loop_;
@@ -38,9 +39,10 @@ class Configuration {
   const Publish publish_;
   std::unique_ptr<config::FolderSource> source_;
   std::unique_ptr<event::Watch> watch_;
+  std::unique_ptr<config::Compiler> compiler_;  // null: nothing is kept between changes
   std::unique_ptr<event::Timer> settle_;  // after a change: load; while the folder is missing: look again
   uint64_t generation_ = 0;
-  std::string version_;  // of the snapshot in force
+  model::SnapshotPtr snapshot_;     // in force
   std::set<std::string> reported_;  // problems of the last load, so that each is logged once
 
   mutable std::mutex mutex_;

@@ -366,3 +366,41 @@ TEST_CASE("files come and go under a reader: every load is one of the states tha
     CHECK(seen == "stays");
   }
 }
+
+TEST_CASE("what is forgotten is read again with the next change") {
+  Folder folder;
+  folder.write("a.yaml", service("a"));
+  folder.write("b.yaml", service("b1"));
+  Opened opened(folder);
+  FolderSource& source = *opened.source;
+  source.forget();
+  auto loaded = source.load();
+  CHECK_FALSE(loaded.changed);
+  CHECK(names(loaded).empty());
+
+  folder.write("b.yaml", service("b2"));
+  loaded = await_names(source, "a b2");
+  CHECK(loaded.changed);
+  CHECK(loaded.complete);
+}
+
+TEST_CASE("what is forgotten and broken by the next change keeps everything from changing") {
+  Folder folder;
+  folder.write("a.yaml", service("a"));
+  folder.write("b.yaml", service("b1"));
+  Opened opened(folder);
+  FolderSource& source = *opened.source;
+  source.forget();
+
+  folder.write("a.yaml", "kind: [\n");
+  auto loaded = await(source, [](const auto& now) { return !now.problems.empty(); });
+  CHECK_FALSE(loaded.complete);
+  folder.write("b.yaml", service("b2"));
+  loaded = await(source, [](const auto& now) { return now.changed; });
+  CHECK_FALSE(loaded.complete);
+
+  folder.write("a.yaml", service("a2"));
+  loaded = await_names(source, "a2 b2");
+  CHECK(loaded.complete);
+  CHECK(loaded.problems.empty());
+}
