@@ -108,6 +108,26 @@ TEST_CASE("both readers stall, then both go on") {
   REQUIRE(flow.run() == "");
 }
 
+// What was redirected towards a reset socket stays in its queue, and what it PASSed behind that may never
+// come.
+TEST_CASE("both readers stall, then one side is reset: the flow ends, and what arrives is right") {
+  SockmapWorld world;
+  FlowPlan plan = plan_flow(Scenario::duplex, 8, 40 * kMiB);
+  plan.client.stall_after = plan.server.stall_after = 2 * kMiB;
+  plan.client.peer_resets = true;
+  Conversation flow(world.open(), plan);
+  run_until_blocked(flow);
+  flow.server.give_up("");  // with bytes unread: RST
+  const auto outcome = world.wait_for_outcome(flow.flow);
+  CHECK(outcome.reason == CloseReason::kUpstreamReset);
+  CHECK(outcome.progress.sent >= 2 * kMiB);
+  flow.client.resume();
+  StreamEnd* const client[] = {&flow.client};
+  CHECK(run_ends(client, patient(kDeadline)) == "");
+  CHECK(flow.client.report().reset);
+  CHECK(flow.client.report().received <= outcome.progress.sent);
+}
+
 TEST_CASE("bytes that came before the relay are delivered first") {
   SockmapWorld world;
   auto legs = SockmapWorld::connect();
