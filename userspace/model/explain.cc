@@ -31,10 +31,14 @@ std::string chain_condition(const FilterChainMatch& match) {
   return parts.empty() ? "everything" : fmt::format("{}", fmt::join(parts, " and "));
 }
 
+// False for gateways and interception mode NONE: whoever dials a port that is not bound is refused by the
+// kernel.
+bool captures(const Snapshot& snapshot) { return snapshot.virtual_outbound || snapshot.virtual_inbound; }
+
 std::string interception(const Snapshot& snapshot, const ConnectionInfo& connection) {
   const std::string to = connection.destination.to_string();
   if (connection.bound) return fmt::format("accepted by the bound listener {}", connection.bound->name);
-  if (!snapshot.virtual_outbound && !snapshot.virtual_inbound)
+  if (!captures(snapshot))
     return fmt::format("nothing is redirected to this proxy, and it has not bound {}", to);
   if (connection.direction == Direction::kInbound)
     return fmt::format("a connection from outside to {} is redirected to port 15006", to);
@@ -195,8 +199,13 @@ Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection) 
 
   const Decision decision = match(snapshot, connection);
   if (!decision.listener) {
-    explanation.losers = closed_servers(snapshot, connection.destination.port);
-    step("outcome", "nobody listens there: the connection is refused");
+    if (captures(snapshot)) {
+      explanation.expected.add(ResponseFlag::kNoRouteFound);
+      step("outcome", "there is no listener for it: NR");
+    } else {
+      explanation.losers = closed_servers(snapshot, connection.destination.port);
+      step("outcome", "nobody listens there: the connection is refused");
+    }
     return explanation;
   }
   const Listener& listener = *decision.listener;
