@@ -36,6 +36,11 @@ struct Server {
   bool tls() const { return !server->tls_mode.empty() && !is_http(protocol); }
 };
 
+// By which VirtualServices and routes refer to it.
+const std::string& name_of(const Gateway& gateway) {
+  return gateway.generated_name.empty() ? gateway.meta.name : gateway.generated_name;
+}
+
 std::vector<std::string> plain_hosts(const GatewayServer& server, const std::string& ns) {
   std::vector<std::string> hosts;
   for (const std::string& host : server.hosts) {
@@ -108,7 +113,7 @@ class Merge {
       if (labels_contain(world_.self.labels, gateway->selector)) gateways.push_back(gateway);
     std::sort(gateways.begin(), gateways.end(), [](const auto& a, const auto& b) {
       const auto key = [](const Gateway& g) {
-        return std::make_tuple(g.meta.created.value_or(WallTime::min()), std::cref(g.meta.name),
+        return std::make_tuple(g.meta.created.value_or(WallTime::min()), std::cref(name_of(g)),
                                std::cref(g.meta.ns));
       };
       return key(*a) < key(*b);
@@ -116,7 +121,7 @@ class Merge {
     std::vector<Server> servers;
     for (const auto& gateway : gateways)
       for (const GatewayServer& server : gateway->servers)
-        servers.push_back({gateway.get(), &server, gateway->meta.ns + "/" + gateway->meta.name,
+        servers.push_back({gateway.get(), &server, gateway->meta.ns + "/" + name_of(*gateway),
                            plain_hosts(server, gateway->meta.ns), parse_protocol(server.port.protocol)});
     return servers;
   }

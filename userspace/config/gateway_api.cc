@@ -67,7 +67,7 @@ class Translation {
       }
       auto gateway = std::make_shared<Gateway>();
       gateway->meta = from.meta;
-      gateway->meta.name = gateway_name(from, listener);
+      gateway->generated_name = gateway_name(from, listener);
       GatewayServer server;
       server.port.number = listener.port;
       server.port.name = listener.name;

@@ -261,6 +261,7 @@ struct GatewayServer {
 
 struct Gateway {
   Meta meta;
+  std::string generated_name;  // made of a listener of a Kubernetes Gateway: what its routes call it; "" else
   Labels selector;
   std::vector<GatewayServer> servers;
 };
