@@ -64,6 +64,8 @@ class SockmapFlow {
     kStuck,       // redirected bytes do not move although their target takes bytes: close the flow
   };
   Health health();
+  // Redirected bytes that waited for a kernel worker at the last call of health().
+  uint64_t backlog_seen() const { return gauge_backlog_; }
 
  private:
   using Step = SockmapDirection::Step;

@@ -230,7 +230,8 @@ void SockmapRelay::on_look() {
   last_total_ = {moved.received, moved.sent, {}};
   last_spliced_ = moved.spliced_received + moved.spliced_sent;
   last_look_ = now;
-  if (!silent) last_change_ = now;
+  // A backlog waits for nobody's peer: it is the kernel that has yet to move these bytes.
+  if (!silent || (flow_ && flow_->backlog_seen() > 0)) last_change_ = now;
 
   const Traffic traffic = classify(sample);
   bulk_.set(traffic == Traffic::kBulk);

@@ -62,7 +62,16 @@ void run_load(const Load& load, uint32_t seed) {
               flows.push_back(world.relay(std::move(waiting[flows.size()]), wishes[flows.size()]));
             return flows.size() == waiting.size();
           }) == "");
-  REQUIRE(run_ends(all, patient(kDeadline)) == "");
+  const std::string verdict = run_ends(all, patient(kDeadline));
+  std::string unfinished;
+  for (size_t i = 0; i < flows.size() && !verdict.empty(); ++i) {
+    if (const auto outcome = world.outcome(flows[i]);
+        outcome && outcome->reason != datapath::CloseReason::kFinished)
+      unfinished += fmt::format("flow {}: {}, {}, {}; ", i, to_string(outcome->reason), outcome->detail,
+                                outcome->progress.lane_reason);
+  }
+  INFO(unfinished);
+  REQUIRE(verdict == "");
   for (size_t i = 0; i < flows.size(); ++i) {
     const auto outcome = world.wait_for_outcome(flows[i]);
     INFO("flow " << i << " " << outcome.detail << ", " << outcome.progress.lane_reason);
