@@ -57,6 +57,10 @@ void bound_queues(int tcp_socket) {
   if (!set_receive_buffer(tcp_socket)) raise_receive_buffer(tcp_socket);
   // Older kernels keep the window clamp of the old size otherwise.
   set(tcp_socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, static_cast<int>(kReceiveQueueBytes));
+  wake_writer(tcp_socket);
+}
+
+void wake_writer(int tcp_socket) {
   set(tcp_socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(kUnsentBytes));
 }
 

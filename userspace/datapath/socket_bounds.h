@@ -24,4 +24,8 @@ constexpr size_t kUnsentBytes = (2u << 20) + (256u << 10);
 // without CAP_NET_ADMIN, the receive queue keeps the kernel's own bound.
 void bound_queues(int tcp_socket);
 
+// Sets the second bound again, which also makes the kernel look whether the socket can be written to: the
+// worker of a backlog that waits for it runs.
+void wake_writer(int tcp_socket);
+
 }  // namespace sockmesh::datapath

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "datapath/socket_bounds.h"
 #include "datapath/sockmap_lane.h"
 #include "datapath/user_sockets.h"
 
@@ -183,6 +184,8 @@ SockmapFlow::Health SockmapFlow::health() {
     const uint64_t placed = waiting ? pair_->placed(from).value_or(0) : 0;
     if (waiting == 0 || target.backlog == 0 || placed != target.placed)
       target.stuck_since = lane_.loop().now();
+    else
+      wake_writer(socket(other(from)));  // seen under load: a backlog, a writable socket, and no worker
     target.backlog = waiting;
     target.placed = placed;
     backlog += waiting;
