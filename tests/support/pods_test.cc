@@ -35,8 +35,7 @@ TEST_CASE("pods exchange streams over both families") {
     EVENTUALLY(server->output().find("listening") != std::string::npos);
     const auto client =
         run({.argv = {built_program("sm-streams"), "client", "--connect", address, "--flows", "5"},
-             .netns = &cli.netns,
-             .uid = 1000});
+             .netns = &cli.netns});
     CHECK(client.status == 0);
     const auto tally = nlohmann::json::parse(client.output);
     CHECK(tally["received"] == 5 * 65536);
