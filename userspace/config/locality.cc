@@ -26,7 +26,7 @@ bool within(const model::Locality& place, std::string_view rule) {
   return part(0, place.region) && part(1, place.zone) && part(2, place.subzone);
 }
 
-uint32_t distance(const model::Locality& from, const model::Locality& to) {
+uint16_t distance(const model::Locality& from, const model::Locality& to) {
   if (from.region != to.region) return 3;
   if (from.zone != to.zone) return 2;
   return from.subzone != to.subzone ? 1 : 0;
@@ -34,11 +34,11 @@ uint32_t distance(const model::Locality& from, const model::Locality& to) {
 
 // Priorities without gaps, which is what Envoy wants.
 void renumber(std::vector<Candidate>& candidates) {
-  std::set<uint32_t> used;
+  std::set<uint16_t> used;
   for (const Candidate& one : candidates) used.insert(one.endpoint.priority);
   for (Candidate& one : candidates)
     one.endpoint.priority =
-        static_cast<uint32_t>(std::distance(used.begin(), used.find(one.endpoint.priority)));
+        static_cast<uint16_t>(std::distance(used.begin(), used.find(one.endpoint.priority)));
 }
 
 std::string label_value(const std::string& key, const Labels* labels, const model::Locality& place,
@@ -66,7 +66,7 @@ void by_labels(const std::vector<std::string>& keys, const LocalityView& view,
       if (mine != label_value(key, one.labels, place_of(one), one.node)) break;
       ++agreed;
     }
-    one.endpoint.priority = static_cast<uint32_t>(keys.size() - agreed);
+    one.endpoint.priority = static_cast<uint16_t>(keys.size() - agreed);
   }
   renumber(candidates);
 }
@@ -76,7 +76,7 @@ void by_distance(const std::vector<TrafficPolicy::LoadBalancer::Failover>& failo
   const auto rule =
       std::find_if(failover.begin(), failover.end(), [&](const auto& f) { return f.from == from.region; });
   for (Candidate& one : candidates) {
-    uint32_t priority = distance(from, place_of(one));
+    uint16_t priority = distance(from, place_of(one));
     if (priority == 3 && rule != failover.end() && place_of(one).region != rule->to) priority = 4;
     one.endpoint.priority = priority;
   }

@@ -65,7 +65,7 @@ std::string to_string(
 struct Endpoint {
   EndpointAddress address;
   uint32_t weight = 1;    // 0 is never chosen
-  uint32_t priority = 0;  // 0 first; by locality failover
+  uint16_t priority = 0;  // 0 first; by locality failover
   Health health = Health::kHealthy;
   std::shared_ptr<const Locality> locality;  // may be null
   WorkloadPtr workload;                      // null for addresses that are not a known workload

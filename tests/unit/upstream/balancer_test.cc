@@ -13,7 +13,7 @@ const MonotonicTime kNow = MonotonicTime(10h);
 
 struct Fixture {
   Fixture() { cluster->lb = model::LbPolicy::kRoundRobin; }
-  Fixture& endpoint(const char* address, uint32_t priority = 0,
+  Fixture& endpoint(const char* address, uint16_t priority = 0,
                     model::Health health = model::Health::kHealthy, const char* zone = nullptr) {
     model::Endpoint endpoint;
     endpoint.address = SocketAddress::parse(address).value();
