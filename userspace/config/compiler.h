@@ -26,8 +26,8 @@ struct ProxyIdentity {
 // Never fails: what is wrong with a resource becomes a finding of the snapshot, and the rest is compiled.
 model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy);
 
-// The same, for a source whose resources change one by one: it remembers the last compilation, makes anew only
-// what the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same
+// The same, for a source whose resources change one by one: it remembers the last compilation, makes anew
+// only what the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same
 // resources. Objects that did not change must be the same pointers. One thread.
 class Compiler {
  public:

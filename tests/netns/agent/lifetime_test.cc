@@ -53,7 +53,8 @@ TEST_CASE("a killed agent leaves nothing, and its flows end with RST") {
   Process client = two.start_client(held);
   EVENTUALLY(client.output().find("holding") != std::string::npos);
   const auto objects = bpf_objects(two.client.process().pid());
-  // Without lane 1 on this machine there are no objects; with it, a flow is spliced once it is old enough to judge.
+  // Without lane 1 on this machine there are no objects; with it, a flow is spliced once it is old enough to
+  // judge.
   const bool spliced = !objects.empty();
   if (spliced) EVENTUALLY(two.lane_flows("sk_skb") == 20);  // in both agents
 
