@@ -21,18 +21,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-void say(const Fd& from, const Fd& to, std::string_view text) {
-  REQUIRE(send(from.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
-  std::string got(text.size(), '\0');
-  REQUIRE(recv(to.get(), got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(text.size()));
-  REQUIRE(got == text);
-}
-
-bool was_reset(const Fd& socket) {
-  char byte;
-  return recv(socket.get(), &byte, 1, 0) < 0 && errno == ECONNRESET;
-}
-
 uint64_t cookie_of(const Fd& socket) {
   uint64_t cookie = 0;
   socklen_t size = sizeof cookie;

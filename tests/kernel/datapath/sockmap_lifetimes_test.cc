@@ -19,19 +19,6 @@ namespace {
 
 constexpr auto kDeadline = std::chrono::seconds(20);
 
-// Sends `text` one way and waits until it is there.
-void say(const Fd& from, const Fd& to, std::string_view text) {
-  REQUIRE(send(from.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
-  std::string got(text.size(), '\0');
-  REQUIRE(recv(to.get(), got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(text.size()));
-  REQUIRE(got == text);
-}
-
-bool was_reset(const Fd& socket) {
-  char byte;
-  return recv(socket.get(), &byte, 1, 0) < 0 && errno == ECONNRESET;
-}
-
 }  // namespace
 
 TEST_CASE("aborting resets both sides and tells") {

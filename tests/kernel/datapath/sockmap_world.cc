@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/socket.h>
 
+#include <catch2/catch.hpp>
+#include <cerrno>
 #include <stdexcept>
 
 #include "datapath/epoll_relay.h"
@@ -136,6 +139,18 @@ std::string drive(std::span<StreamEnd* const> ends, std::chrono::milliseconds de
     poll(polls.data(), polls.size(), 2);
   }
   return {};
+}
+
+void say(const Fd& from, const Fd& to, std::string_view text) {
+  REQUIRE(send(from.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  std::string got(text.size(), '\0');
+  REQUIRE(recv(to.get(), got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(text.size()));
+  REQUIRE(got == text);
+}
+
+bool was_reset(const Fd& socket) {
+  char byte;
+  return recv(socket.get(), &byte, 1, 0) < 0 && errno == ECONNRESET;
 }
 
 }  // namespace sockmesh::test

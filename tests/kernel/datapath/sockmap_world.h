@@ -77,4 +77,8 @@ class SockmapWorld {
 std::string drive(std::span<StreamEnd* const> ends, std::chrono::milliseconds deadline,
                   const std::function<bool()>& until);
 
+// Sends `text` one way and requires that it gets there.
+void say(const Fd& from, const Fd& to, std::string_view text);
+bool was_reset(const Fd& socket);  // waits for what comes from the peer
+
 }  // namespace sockmesh::test
