@@ -1,4 +1,4 @@
-// Reads a send queue's length and the acknowledged bytes; bpf/tcp_progress.h says why in two ways.
+// Reads what is acknowledged and what is not; bpf/tcp_progress.h says why the order matters.
 #include "bpf/tcp_progress.h"
 
 #include <linux/sockios.h>
@@ -22,40 +22,38 @@ Result<uint64_t> acknowledged(int socket) {
   return info.tcpi_bytes_acked;
 }
 
-Result<uint64_t> unacknowledged(int socket) {
+Result<int> unacknowledged(int socket) {
   int bytes = 0;
   if (ioctl(socket, SIOCOUTQ, &bytes) != 0) return fail(os_error("SIOCOUTQ"));
-  return static_cast<uint64_t>(bytes);
+  return bytes;
 }
 
 }  // namespace
 
-Result<uint64_t> bytes_placed_at_least(int tcp_socket) {
-  SOCKMESH_TRY(acked, acknowledged(tcp_socket));
-  SOCKMESH_TRY(queued, unacknowledged(tcp_socket));
-  return acked + queued;
+uint64_t placed_since(uint64_t base, uint64_t acknowledged, int unacknowledged) {
+  // 2^63 bytes do not come in the life of a connection.
+  const int64_t placed = static_cast<int64_t>(acknowledged) + unacknowledged - static_cast<int64_t>(base);
+  return placed > 0 ? static_cast<uint64_t>(placed) : 0;
 }
 
-Result<uint64_t> bytes_placed(int tcp_socket) {
+Result<PlacedSince> PlacedSince::now(int tcp_socket) {
   SOCKMESH_TRY(before, acknowledged(tcp_socket));
   for (int i = 0; i < kExactTries; ++i) {
     SOCKMESH_TRY(queued, unacknowledged(tcp_socket));
     SOCKMESH_TRY(after, acknowledged(tcp_socket));
-    if (after == before) return after + queued;
+    // Both readings of what is acknowledged were made under the socket's lock, and so are acknowledgements:
+    // equal, they hold for the reading in between too.
+    if (after == before) return PlacedSince(tcp_socket, placed_since(0, after, queued));
     before = after;
   }
   return fail("reading a socket's send progress: an acknowledgement came in between {} times in a row",
               kExactTries);
 }
 
-Result<PlacedSince> PlacedSince::now(int tcp_socket) {
-  SOCKMESH_TRY(base, bytes_placed(tcp_socket));
-  return PlacedSince(tcp_socket, base);
-}
-
 Result<uint64_t> PlacedSince::at_least() const {
-  SOCKMESH_TRY(placed, bytes_placed_at_least(socket_));
-  return placed - base_;
+  SOCKMESH_TRY(acked, acknowledged(socket_));
+  SOCKMESH_TRY(queued, unacknowledged(socket_));
+  return placed_since(base_, acked, queued);
 }
 
 }  // namespace sockmesh::bpf
