@@ -11,6 +11,7 @@ weights_part() {
 	echo server, one of which answers with the prefix "one", the other with "two". The client is outside of the mesh.
 	TEXT
   mesh_begin weights
+  # shellcheck disable=SC2034  # read in mesh.sh
   dialled=''
   apply "$manifests/mesh.yaml" mesh-config.yaml
   apply "$manifests/weights/mesh.yaml"

@@ -1,6 +1,6 @@
 # Part 1: the story of a Hazelcast cluster that an ExternalName Service in another namespace broke.
 
-declare here bin work hosts node  # set by the demo, pods_begin and mesh_begin
+declare here bin hosts node  # set by the demo, pods_begin and mesh_begin
 
 client=manager-7948dffbdd-p44xx  # 10.12.0.12, the pod the story looks from
 other=manager-7948dffbdd-sh7rx   # 10.12.2.8, its peer
@@ -25,6 +25,7 @@ explains() { # ADDRESS:PORT JQ-CONDITION
 # Asks from the client's pod, and shows question, answer and the access-log line.
 call() { # ADDRESS [POD whose log is shown as well]
   mark "$client" "$other"
+  # shellcheck disable=SC2034  # read in mesh.sh
   dialled=$1:5701
   answer=$(ask "$client" "$1" 5701 hello) || true
   echo
