@@ -215,8 +215,9 @@ void play(const std::vector<std::string>& names) {
 
 // The kinds, each the start of the names of its cases.
 const std::vector<std::string> kKinds = {
-    "clusterip", "dr",       "endpoints", "exportto", "gw",      "headless", "inbound", "locality", "proto",
-    "refused",   "registry", "s003",      "se",       "sidecar", "tls",      "vipless", "vs"};
+    "clusterip", "dr",       "endpoints", "exportto", "gw",       "headless",
+    "inbound",   "locality", "proto",     "refused",  "registry", "externalname",
+    "se",        "sidecar",  "tls",       "vipless",  "vs"};
 
 std::vector<std::string> cases_of(const std::string& kind) {
   std::vector<std::string> names;
@@ -240,7 +241,7 @@ TEST_CASE("real connections: every case has its kind") {
 
 TEST_CASE("real connections: services and their endpoints") {
   for (const char* kind :
-       {"clusterip", "endpoints", "exportto", "refused", "registry", "s003", "vipless", "locality"})
+       {"clusterip", "endpoints", "exportto", "refused", "registry", "externalname", "vipless", "locality"})
     play(cases_of(kind));
 }
 TEST_CASE("real connections: headless services") { play(cases_of("headless")); }
