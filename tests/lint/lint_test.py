@@ -16,7 +16,7 @@ from pathlib import Path
 
 LINT = Path(__file__).resolve().parents[2] / "tools" / "lint"
 # Samples are spelled so that the checks do not find them here.
-TODO = "TO" + "DO"
+MARK = "TO" + "DO"
 STYLE = "BasedOnStyle: Google\nColumnLimit: 110\n"
 
 
@@ -64,8 +64,8 @@ class LintTest(unittest.TestCase):
     # --- words ---
 
     def test_words_finds_unfinished_marks(self):
-        self.write("a.cc", f"int a;\n// {TODO}: the rest\n")
-        self.finds("words", rf"^a\.cc:2: '{TODO}'")
+        self.write("a.cc", f"int a;\n// {MARK}: the rest\n")
+        self.finds("words", rf"^a\.cc:2: '{MARK}'")
 
     def test_words_finds_paths_of_a_machine(self):
         self.write("a.md", "See /ho" + "me/somebody/notes.txt.\n")
