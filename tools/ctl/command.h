@@ -1,5 +1,5 @@
 // What a command is: a name, a line of help, and a function that declares its flags and what running it does.
-// Nouns read, verbs change. One file per command; commands.cc lists them.
+// Nouns read, verbs change. commands.cc lists them; each is declared in the file of its name.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,12 +13,12 @@
 
 namespace sockmesh::ctl {
 
-// Exit statuses; those of `analyze` are istioctl's.
+// Exit statuses, as README.md has them; 64, 65 and 79 are istioctl's.
 inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;
 inline constexpr int kTouchesFlows = 3;  // apply --plan: open flows would be routed otherwise
 inline constexpr int kUsage = 64;
-inline constexpr int kUnreadable = 65;  // manifests that are not YAML
+inline constexpr int kUnreadable = 65;  // analyze: manifests that are not YAML; apply: any that have problems
 inline constexpr int kFindings = 79;    // analyze: something reached the failure threshold
 
 struct Context {

@@ -1,4 +1,5 @@
-// The names of values, as the admin API, tables and `apply --plan` print them. Pure, any thread.
+// Names of an endpoint's health and of PROXY protocol versions, as the admin API, tables and `apply --plan`
+// print them. Those of other values stand beside the values (snapshot.h). Pure, any thread.
 #pragma once
 
 #include <string_view>
