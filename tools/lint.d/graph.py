@@ -21,7 +21,7 @@ class Library:
     line: int
     links: set = field(default_factory=set)    # what its users get too
     private: set = field(default_factory=set)  # what it alone gets
-    program: bool = False
+    sources: set = field(default_factory=set)
 
 
 class Graph:
@@ -40,16 +40,17 @@ class Graph:
         text = re.sub(r"#.*", "", self.tree.text(name))
         for match in re.finditer(r"\bsockmesh_(library|program)\s*\(([^)]*)\)", text):
             words = match.group(2).split()
-            library = Library(words[0], folder, name, text.count("\n", 0, match.start()) + 1,
-                              program=match.group(1) == "program")
-            lists = {"LINKS": library.links, "PRIVATE_LINKS": library.private}
+            library = Library(words[0], folder, name, text.count("\n", 0, match.start()) + 1)
+            lists = {"SOURCES": library.sources, "LINKS": library.links, "PRIVATE_LINKS": library.private}
             into = None
             for word in words[1:]:
-                if word in ("SOURCES", *lists):
-                    into = lists.get(word)
+                if word in lists:
+                    into = lists[word]
+                elif into is library.sources:
+                    into.add(f"{folder}/{word}")
                 elif into is not None:
                     into.add(word.removeprefix("sockmesh::"))
-            if library.program:
+            if match.group(1) == "program":
                 self.programs.append(library)
             else:
                 self.libraries[library.name] = library

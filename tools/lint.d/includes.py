@@ -20,18 +20,16 @@ PACKAGES = {
 
 def check(tree):
     graph = Graph(tree)
-    findings, sources = [], 0
-    for library in graph.libraries.values():
-        for name in tree.ending(".h", ".cc"):
-            if name.rpartition("/")[0] == library.folder and not _of_a_program(graph, library, name):
-                sources += 1
-                findings += _check_file(graph, library, name)
+    findings, looked_at = [], 0
+    headers = tree.ending(".h")
+    for library in (*graph.libraries.values(), *graph.programs):
+        own = [name for name in headers if name.rpartition("/")[0] == library.folder and library.name in graph.libraries]
+        own += sorted(library.sources & graph.known)
+        looked_at += len(own)
+        for name in own:
+            findings += _check_file(graph, library, name)
     findings += _circles(graph)
-    return f"{sources} files of {len(graph.libraries)} libraries", findings
-
-
-def _of_a_program(graph, library, name):
-    return name.endswith("main.cc") and any(one.folder == library.folder for one in graph.programs)
+    return f"{looked_at} files of {len(graph.libraries)} libraries and {len(graph.programs)} programs", findings
 
 
 def _check_file(graph, library, name):
