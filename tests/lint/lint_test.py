@@ -107,7 +107,7 @@ class LintTest(unittest.TestCase):
         self.finds("links", r"^b\.md:1: .*no test case 'two bytes'")
 
     def test_links_reads_markdown_as_it_is_shown(self):
-        self.write("a.md", "# The `gate`, I2\n## Twice\n## Twice\n```\n[x](no.md)\n```\n`[y](no.md)` [`z`](#the-gate-i2) "
+        self.write("a.md", "# The `gate`, I2\n## Twice\n## Twice\n```\n[x](no.md)\n```\n~~~\n[v](no.md)\n~~~\n`[y](no.md)` [`z`](#the-gate-i2) "
                            "[2](#twice-1) [w](https://example.com/no.md)\n")
         self.passes("links")
 
