@@ -67,7 +67,8 @@ enum splice_reason {
 
 /*
  * What a segment costs of the target's send buffer: its bytes twice, and a bit for the sk_buff around them. Twice,
- * because the kernel charges whole buffers; facts: with less, a backlog could come to wait for the peer.
+ * because the kernel charges whole buffers; with less, a backlog could come to wait for the peer
+ * (docs/sockmap.md#credit).
  */
 #define SPLICE_SKB_OVERHEAD 1024
 #define SPLICE_COST(len) (2 * (len) + SPLICE_SKB_OVERHEAD)

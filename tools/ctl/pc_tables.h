@@ -1,4 +1,4 @@
-// istioctl's proxy-config tables (facts: istio.md 4.1): columns, filters and order, made from Envoy's own
+// istioctl's proxy-config tables (docs/istio.md#analyze): columns, filters and order, made from Envoy's own
 // shapes. Pure: a list of protos as JSON in, the matching ones or a table of them out.
 #pragma once
 

@@ -57,7 +57,8 @@ class SpliceMaps {
   // wish and a failure are kept apart, since the first can be taken back.
   void set_enabled(bool enabled);
   bool enabled() const;
-  // For good: something was seen that must not happen (facts 5.7). The first reason is kept.
+  // For good: something was seen that must not happen (docs/sockmap.md#the-safety-net). The first reason is
+  // kept.
   void disable(std::string reason);
   std::string disabled_reason() const;  // "" while not disabled
 

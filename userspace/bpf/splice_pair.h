@@ -1,6 +1,7 @@
 // SplicePair: the two sockets of one flow in the sockmap, their records, and the words exchanged with the
 // verdict (bpf/intf/splice.h). A direction is named by the side its bytes come from. Nothing here waits or
-// reads user data: the order of steps is the caller's (facts 5.3). Thread rule: one thread at a time.
+// reads user data: the order of steps is the caller's (docs/sockmap.md#the-steps). Thread rule: one thread at
+// a time.
 #pragma once
 
 #include <array>

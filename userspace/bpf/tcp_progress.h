@@ -4,7 +4,8 @@
 //
 // The kernel tells it in two parts, acknowledged (TCP_INFO) and not (SIOCOUTQ), that cannot be read at once:
 // an acknowledgement in between is missing from the first and from the second. So their sum is exact only
-// when nothing was acknowledged between the readings, and too little otherwise, by up to a whole send queue.
+// when nothing was acknowledged between the readings, and too little otherwise, by up to a whole send queue
+// (docs/sockmap.md#two-readings-are-never-one).
 #pragma once
 
 #include <cstdint>

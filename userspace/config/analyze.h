@@ -1,5 +1,5 @@
 // What is wrong with a mesh before it bites: the findings of `istioctl analyze` that concern TCP, with
-// Istio's codes, levels and wording (facts: istio.md 4.3), and ours (codes SM...), which tell where one
+// Istio's codes, levels and wording (docs/istio.md#analyze), and ours (codes SM...), which tell where one
 // object changes what happens to another's traffic, and the smallest change that cures it. A pure function of
 // what is declared, any thread.
 //

@@ -53,7 +53,7 @@ struct Known {
   Check check = nullptr;
   std::string_view instead = {};  // deprecated in favour of
 };
-// Those that concern traffic or are common on its objects (facts: istio.md 5.4).
+// Those that concern traffic or are common on its objects (docs/istio.md#analyze).
 constexpr Known kKnown[] = {
     {"traffic.sidecar.istio.io/includeInboundPorts", "Pod", check_ports},
     {"traffic.sidecar.istio.io/excludeInboundPorts", "Pod", check_ports},

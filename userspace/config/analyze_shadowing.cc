@@ -1,6 +1,6 @@
 // Objects that change where another's traffic goes. A service without an address of its own listens on every
-// address of its ports; whoever is older keeps a place that two want (facts: istio.md 2.4 "Conflicts").
-// Neither is an error to Istio; both have taken systems down (seed 003).
+// address of its ports; whoever is older keeps a place that two want (docs/istio.md#conflicts).
+// Neither is an error to Istio; both have taken systems down.
 #include <algorithm>
 
 #include "config/analyze_context.h"

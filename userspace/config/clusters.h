@@ -1,4 +1,4 @@
-// Outbound clusters: one per host, port and subset (facts: istio.md 2.5, 2.7, 2.9), and those that exist
+// Outbound clusters: one per host, port and subset (docs/istio.md#outbound-clusters), and those that exist
 // whatever is configured. Pure.
 #pragma once
 

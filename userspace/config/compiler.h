@@ -1,6 +1,6 @@
 // The compiler: Resources and "which proxy am I" in, Snapshot out. Pure and deterministic: the same resources
 // in any order give the same Snapshot, and it decides as istiod and Envoy together would for everything that
-// concerns TCP (facts: istio.md section 2). `explain`, `analyze`, `apply --plan` and the tests are other
+// concerns TCP (docs/istio.md). `explain`, `analyze`, `apply --plan` and the tests are other
 // callers of it.
 #pragma once
 

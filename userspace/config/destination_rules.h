@@ -1,5 +1,5 @@
 // DestinationRules as a client meets them: which rule applies to a host, and what it says for a port and a
-// subset (facts: istio.md 2.7). Immutable once built; points into nothing but what it holds.
+// subset (docs/istio.md#destinationrule). Immutable once built; points into nothing but what it holds.
 #pragma once
 
 #include <memory>

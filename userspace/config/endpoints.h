@@ -1,5 +1,5 @@
-// Which addresses stand behind a port of a service (facts: istio.md 2.9 and 2.4 "ServiceEntry"): from
-// EndpointSlices, from selected pods where nobody declared any, from a ServiceEntry's endpoints or the
+// Which addresses stand behind a port of a service (docs/istio.md#endpoints, docs/istio.md#serviceentry):
+// from EndpointSlices, from selected pods where nobody declared any, from a ServiceEntry's endpoints or the
 // workloads it selects. Pure.
 #pragma once
 

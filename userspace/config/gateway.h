@@ -1,5 +1,5 @@
 // The listeners of a gateway proxy: really bound ports, from the Gateway resources that select the pod,
-// merged as istiod merges them (facts: istio.md 2.10). Pure.
+// merged as istiod merges them (docs/istio.md#gateways). Pure.
 #pragma once
 
 #include <string>

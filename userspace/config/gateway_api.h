@@ -1,5 +1,5 @@
 // Gateway API as Istio reads it: Gateways, TCPRoutes and TLSRoutes become Istio Gateways and VirtualServices
-// (facts: istio.md 2.10 "Gateway API"), so that everything after knows one kind of route. Pure.
+// (docs/istio.md#gateway-api), so that everything after knows one kind of route. Pure.
 #pragma once
 
 #include <vector>

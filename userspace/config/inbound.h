@@ -1,6 +1,6 @@
 // The inbound side of a sidecar: virtualInbound with a chain for each target port that a Service of the own
-// pod declares, or for each ingress listener of the Sidecar resource, and their clusters (facts: istio.md
-// 2.3). Pure.
+// pod declares, or for each ingress listener of the Sidecar resource, and their clusters
+// (docs/istio.md#virtualinbound). Pure.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
 // Listeners while they are being put together: who claims an address and port, who comes too late, and what
-// Envoy would refuse (facts: istio.md 2.4 "Conflicts"). One thread.
+// Envoy would refuse (docs/istio.md#conflicts). One thread.
 #pragma once
 
 #include <map>

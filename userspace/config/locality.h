@@ -1,5 +1,5 @@
 // Locality load balancing: priorities (failover) and shares (distribute) of endpoints as seen from the
-// proxy's own place (facts: istio.md 2.7 "Locality"; Istio's pilot/pkg/networking/core/loadbalancer). Pure.
+// proxy's own place (docs/istio.md#locality; Istio's pilot/pkg/networking/core/loadbalancer). Pure.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // The outbound listeners of a sidecar: virtualOutbound and one per address and port that a visible service
-// claims, with the conflicts settled (facts: istio.md 2.2, 2.4). Pure.
+// claims, with the conflicts settled (docs/istio.md#outbound-listeners). Pure.
 #pragma once
 
 #include <set>

@@ -1,4 +1,4 @@
-// Which protocol Istio takes a port for (facts: istio.md 2.4 "Protocol selection"). Pure, any thread.
+// Which protocol Istio takes a port for (docs/istio.md#protocol-selection). Pure, any thread.
 #pragma once
 
 #include <cstdint>

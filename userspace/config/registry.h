@@ -20,7 +20,7 @@ struct RegistryPort {
   int line = 0;
 };
 
-// How the addresses behind a host are found (facts: istio.md 2.5).
+// How the addresses behind a host are found (docs/istio.md#outbound-clusters).
 enum class Discovery : uint8_t { kEds, kStrictDns, kLogicalDns, kNone, kDynamic, kAlias };
 
 struct ServiceDef {

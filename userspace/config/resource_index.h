@@ -60,7 +60,8 @@ bool labels_contain(const Labels& labels, const Labels& wanted);
 model::Locality parse_locality(std::string_view text);
 
 // Workload of a pod for metric labels (its node is left out, so that the pods of a controller share one):
-// controller name without the ReplicaSet's hash, canonical names as Istio derives them (facts: istio.md 3.2).
+// controller name without the ReplicaSet's hash, canonical names as Istio derives them
+// (docs/istio.md#metrics).
 model::Workload describe(const Pod& pod);
 
 }  // namespace sockmesh::config

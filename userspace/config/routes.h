@@ -1,5 +1,5 @@
 // What the VirtualServices say about the TCP and TLS ports of a service: filter chains with their routes
-// (facts: istio.md 2.6, after istiod's buildSidecarOutboundTCPTLSFilterChainOpts). Pure.
+// (docs/istio.md#virtualservice, after istiod's buildSidecarOutboundTCPTLSFilterChainOpts). Pure.
 #pragma once
 
 #include <memory>

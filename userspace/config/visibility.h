@@ -1,6 +1,6 @@
-// What a proxy can see (facts: istio.md 2.8): services exported to its namespace, narrowed by the Sidecar
-// resource that applies to it, the VirtualServices of the mesh in their order of precedence, and who owns a
-// host name that several define. Pure.
+// What a proxy can see (docs/istio.md#visibility): services exported to its namespace, narrowed by the
+// Sidecar resource that applies to it, the VirtualServices of the mesh in their order of precedence, and who
+// owns a host name that several define. Pure.
 #pragma once
 
 #include <optional>

@@ -32,7 +32,7 @@ struct World {
   GatewayApi gateway_api;
   List<Gateway> gateways;  // Istio's, and what Gateway API ones of this pod amount to
   Scope scope;
-  bool as_of_1_5 = false;  // compatibilityVersion "1.5": what seed 003 shows
+  bool as_of_1_5 = false;  // compatibilityVersion "1.5" (docs/istio.md#semantics-of-15)
 
   const MergedRule* rule_for(const Scope::Host& host) const;
   // The wildcard address of the proxy's first family, then that of the other one if it has both.

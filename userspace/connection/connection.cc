@@ -72,7 +72,7 @@ void Connection::start() {
     return;
   }
   if (entry_->bound.empty() && interception::would_loop(*captured, connections_.settings().capture_ports)) {
-    // As Istio's chain on its fixed ports (facts 2.2): to BlackHoleCluster, unlogged.
+    // As Istio's chain on its fixed ports (docs/istio.md#virtualoutbound): to BlackHoleCluster, unlogged.
     record().cluster = model::kBlackHoleCluster;
     record().log = false;
     return finish(ResponseFlag::kNoHealthyUpstream, "dialled our own capture port");

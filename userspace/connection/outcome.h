@@ -16,7 +16,7 @@ namespace sockmesh::connection {
 void note_progress(const datapath::Progress& progress, telemetry::ConnectionRecord& record);
 
 // The flag that the end of a relay raises, if any: DT, UR. A FIN from either side, an idle timeout and a
-// client that resets leave "-", as in Envoy (facts 3.1).
+// client that resets leave "-", as in Envoy (docs/istio.md#response-flags).
 std::optional<model::ResponseFlag> flag_of(datapath::CloseReason reason);
 
 // Times of the route as the relay needs them. `age` is how long ago the connection was accepted: the maximum

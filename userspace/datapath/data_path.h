@@ -26,7 +26,7 @@ struct LaneStats {  // totals since start of this worker
   uint64_t spliced_total = 0, spliced_active = 0;  // flows that reached lane 1
   uint64_t splice_refused = 0;                     // insertion failed or came too late: stayed in lane 0
   uint64_t user_bytes = 0, spliced_bytes = 0;      // of ended flows
-  uint64_t watchdog_resets = 0;                    // facts 5.7 (i)
+  uint64_t watchdog_resets = 0;                    // docs/sockmap.md#the-safety-net
 
   LaneStats& operator+=(const LaneStats& other) {
     flows_total += other.flows_total;

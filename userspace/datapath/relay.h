@@ -3,7 +3,7 @@
 // lives in the thread of its loop. Destroying a running relay resets both sides (RST) and does not call
 // `done`.
 //
-// What every lane keeps (facts: sockmap.md sections 1 and 5): bytes exact and in order; half-close forwarded
+// What every lane keeps (docs/sockmap.md): bytes exact and in order; half-close forwarded
 // after the data before it; RST passed on as RST; what waits in us for a slow reader is bounded by
 // `buffer_limit` per direction; the byte counts are exact.
 #pragma once
@@ -66,7 +66,7 @@ struct Pair {
   Fd downstream, upstream;
 };
 
-// --- hand-over between lanes (facts 5.3, steps 1 and 2) ---
+// --- hand-over between lanes (docs/sockmap.md#the-steps, 1 and 2) ---
 
 // The state in which lane 0 gives a flow away: nothing of it is held in user space any more.
 struct Handover {

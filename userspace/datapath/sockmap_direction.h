@@ -4,8 +4,8 @@
 // the flow does the waiting (datapath/sockmap_flow.h).
 //
 // The order of bytes rests on one rule: read first, then look at `redirected`, wait until the target's send
-// queue has got that much and all written before, write, publish (facts 5.3, I12). From the first PASSed byte
-// until publication the verdict redirects nothing, so the number looked at stays right.
+// queue has got that much and all written before, write, publish (docs/sockmap.md#read-first-then-look). From
+// the first PASSed byte until publication the verdict redirects nothing, so the number looked at stays right.
 //
 // Thread rule: that of its flow.
 #pragma once

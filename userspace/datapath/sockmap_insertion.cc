@@ -1,4 +1,4 @@
-// The steps are numbered as in facts 5.3.
+// The steps are numbered as in docs/sockmap.md#the-steps.
 #include "datapath/sockmap_insertion.h"
 
 #include "datapath/socket_bounds.h"

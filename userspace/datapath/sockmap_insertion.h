@@ -1,5 +1,5 @@
-// Insertion: takes two established sockets, of which user space holds no bytes, into lane 1 (facts 5.3, steps
-// 3 to 7). Thread rule: the thread of the flow.
+// Insertion: takes two established sockets, of which user space holds no bytes, into lane 1
+// (docs/sockmap.md#the-steps, 3 to 7). Thread rule: the thread of the flow.
 #pragma once
 
 #include <array>

@@ -18,7 +18,7 @@ namespace sockmesh::datapath {
 
 class SockmapFlow;
 
-// What the lane puts up with (facts 5.7).
+// What the lane puts up with (docs/sockmap.md#the-safety-net).
 struct SockmapLimits {
   // A worker that has bytes and a writable socket needs microseconds, but a machine that is loaded ten times
   // over can withhold the processor from it for seconds. Waiting costs time, a reset costs a connection: so

@@ -1,6 +1,6 @@
 // Loop guard: a connection that was dialled at our capture port, or whose destination is one, would make us
 // dial ourselves without end. Istio answers with a filter chain on its fixed ports
-// (virtualOutbound-blackhole, facts 2.2); this one also covers ports moved by flags. Pure.
+// (docs/istio.md#virtualoutbound); this one also covers ports moved by flags. Pure.
 #pragma once
 
 #include <cstdint>

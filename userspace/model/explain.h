@@ -30,7 +30,7 @@ struct Explanation {
   ResponseFlags expected;  // flags that every such connection would end with, as far as configuration tells
   std::vector<ExplainStep> steps;
   std::vector<Loser> losers;
-  std::vector<std::string> cures;  // what to change when this looks like an accident (seed 003)
+  std::vector<std::string> cures;  // what to change when this looks like an accident
 };
 
 Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection);

@@ -11,7 +11,7 @@ namespace sockmesh::model {
 std::vector<std::string> find_cures(const Snapshot& snapshot, const Decision& decision,
                                     const Explanation& explanation);
 
-// An address-less service took the connection because of its port alone (seed 003).
+// An address-less service took the connection because of its port alone (docs/istio.md#conflicts).
 bool taken_by_port_alone(const Decision& decision);
 
 }  // namespace sockmesh::model

@@ -1,5 +1,6 @@
-// ResponseFlags: Envoy's short names for why a connection ended as it did (facts: Envoy tcp_proxy, Istio
-// access log). A set that prints in the order in which the flags were raised, "-" when empty.
+// ResponseFlags: Envoy's short names for why a connection ended as it did
+// (docs/istio.md#response-flags). A set that prints in the order in which the flags were raised, "-" when
+// empty.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
-// Which listener, filter chain and route take a connection: Envoy's lookup as facts/istio.md 2.1 states it,
-// as pure functions over one Snapshot. Thread-safe (nothing is kept); below 300 ns for an address match.
+// Which listener, filter chain and route take a connection: Envoy's lookup
+// (docs/istio.md#how-a-connection-finds-its-listener), as pure functions over one Snapshot. Thread-safe
+// (nothing is kept); below 300 ns for an address match.
 #pragma once
 
 #include <optional>

@@ -89,7 +89,7 @@ struct Keepalive {  // presence alone turns SO_KEEPALIVE on; absent fields keep 
   std::optional<std::chrono::seconds> time, interval;
 };
 
-struct OutlierDetection {                       // facts 2.7: for TCP only connect results count
+struct OutlierDetection {                       // docs/istio.md#destinationrule: connect results alone count
   std::optional<uint32_t> consecutive_5xx = 5;  // 0 or absent: not enforced
   std::optional<uint32_t> consecutive_gateway;  // absent: not enforced
   std::optional<uint32_t> consecutive_local_origin = 5;
@@ -173,7 +173,7 @@ struct FilterChain {
   Text name;
   FilterChainMatch match;
   Route route;
-  bool log = true;  // false: closed without an access-log line (virtualOutbound-blackhole, facts 2.2)
+  bool log = true;  // false: closed without an access-log line (docs/istio.md#virtualoutbound)
   OriginPtr origin;
 };
 
@@ -203,8 +203,8 @@ struct Listener {
 };
 using ListenerPtr = std::shared_ptr<const Listener>;
 
-// Permit and block lists for destinations that no listener owns (facts: seed 001). Permit wins; both empty:
-// no rule.
+// Permit and block lists for destinations that no listener owns (userspace/config/README.md#egress-lists).
+// Permit wins; both empty: no rule.
 struct EgressPolicy {
   std::vector<Prefix> permit, block;
   bool block_all = false;

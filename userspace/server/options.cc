@@ -120,8 +120,9 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
   if (!time) return fail("--drain-time '{}': {}", texts.drain_time, time.error().message);
   options.drain_time = *time;
   options.identity.tproxy = options.interception == Interception::kTproxy;
-  // Istio's too (facts 5.3): what uid 1337 sends over lo is redirected to the inbound port, and in this mode
-  // that would be our own connections to the application. By gid 1337 we are still known as the proxy.
+  // Istio's too (docs/istio.md#the-injected-pod): what uid 1337 sends over lo is redirected to the inbound
+  // port, and in this mode that would be our own connections to the application. By gid 1337 we are still
+  // known as the proxy.
   if (options.identity.tproxy && !uid_chosen) options.uid = 0;
   return {};
 }

@@ -20,7 +20,7 @@ namespace sockmesh::server {
 enum class Interception : uint8_t { kRedirect, kTproxy, kNone };
 const char* to_string(Interception mode);  // "REDIRECT", "TPROXY", "NONE"
 
-struct Ports {  // Istio's numbers (facts 3.3); 0 where the kernel is to choose (tests)
+struct Ports {  // Istio's numbers (docs/istio.md#ports); 0 where the kernel is to choose (tests)
   uint16_t outbound = 15001, inbound = 15006;
   uint16_t admin = 15000, status = 15020, readiness = 15021, metrics = 15090;
 };
@@ -38,8 +38,8 @@ struct Options {
   std::string log_level = "info";
   size_t max_connections = 0;  // 0: half of the descriptors the process may have
 
-  // How the end goes (facts 5.3): after SIGTERM serve on for drain_duration, or, when asked, until nobody is
-  // connected, but at least minimum_drain; then reset what is left.
+  // How the end goes (docs/istio.md#the-injected-pod): after SIGTERM serve on for drain_duration, or, when
+  // asked, until nobody is connected, but at least minimum_drain; then reset what is left.
   std::chrono::nanoseconds drain_duration = std::chrono::seconds(5);
   std::chrono::nanoseconds minimum_drain = std::chrono::seconds(5);
   bool exit_on_zero_connections = false;

@@ -93,7 +93,7 @@ Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv
     }
     return {};
   };
-  // TPROXY is Istio's for inbound only: outbound is redirected in either mode (facts 1.4).
+  // TPROXY is Istio's for inbound only: outbound is redirected in either mode (docs/istio.md#tproxy).
   SOCKMESH_CHECK(bind(model::Direction::kOutbound, options.ports.outbound, false));
   SOCKMESH_CHECK(
       bind(model::Direction::kInbound, options.ports.inbound, options.interception == Interception::kTproxy));

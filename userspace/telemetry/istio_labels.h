@@ -1,5 +1,5 @@
-// The labels of Istio's standard TCP metrics, made from a connection record by Istio's rules (facts: istio.md
-// 3.2; Istio's stats filter). Pure, any thread.
+// The labels of Istio's standard TCP metrics, made from a connection record by Istio's rules
+// (docs/istio.md#metrics; Istio's stats filter). Pure, any thread.
 #pragma once
 
 #include <array>

@@ -14,7 +14,7 @@
 
 namespace sockmesh::telemetry {
 
-// Istio's default since 1.9 (facts: istio.md 3.1), 22 positions, newline included.
+// Istio's default since 1.9 (docs/istio.md#access-log), 22 positions, newline included.
 extern const char kDefaultTextFormat[];
 // Until 1.7: a Mixer status in place of the two details, 21 positions.
 extern const char kOldTextFormat[];

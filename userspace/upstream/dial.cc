@@ -7,7 +7,7 @@ namespace sockmesh::upstream {
 namespace {
 
 // Istio marks what it sends with the client's address, so that the answers find their way back to it
-// (facts 1.4, TPROXY rules).
+// (docs/istio.md#tproxy).
 constexpr uint32_t kTproxyMark = 1337;
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Outlier detection for TCP: a host whose connections fail again and again gets no more of them for a while.
-// As Envoy does for TCP (facts 2.7): only the outcome of connecting counts; what happens later does not.
-// The decisions are pure; record() applies them to the atomics of a HostState.
+// As Envoy does for TCP (docs/istio.md#destinationrule): only the outcome of connecting counts; what happens
+// later does not. The decisions are pure; record() applies them to the atomics of a HostState.
 #pragma once
 
 #include <cstdint>

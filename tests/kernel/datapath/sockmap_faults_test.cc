@@ -1,6 +1,6 @@
-// What lane 1 does when the kernel does not do its part (facts 5.7): bytes that stay in a backlog, too many
-// of them, an error that TCP does not make. The first two are staged in the record that both sides share, the
-// third is made for real, by a second BPF program that breaks the rule about FINs.
+// What lane 1 does when the kernel does not do its part (docs/sockmap.md#the-safety-net): bytes that stay in
+// a backlog, too many of them, an error that TCP does not make. The first two are staged in the record that
+// both sides share, the third is made for real, by a second BPF program that breaks the rule about FINs.
 #include <bpf/bpf.h>
 #include <sys/socket.h>
 

@@ -311,8 +311,7 @@ TEST_CASE("analyze: IST0132, IST0140, IST0145, SM0008, SM0010 gateways") {
           "Subset in virtual service default/inner has no effect on ingress gateway default/v requests"));
 }
 
-TEST_CASE(
-    "analyze: IST0162, SM0005 a gateway's port that its Service does not expose, with the patch (seed 000)") {
+TEST_CASE("analyze: IST0162, SM0005 a gateway's port that its Service does not expose, with the patch") {
   const std::string gateway = object("Gateway", "tcpecho-gw",
                                      "spec: {selector: {istio: aks-ingress}, servers: [{port: {number: 9000, "
                                      "name: tcpecho, protocol: TCP}, hosts: [\"*\"]}]}") +
@@ -391,7 +390,7 @@ TEST_CASE("analyze: SM0003 an address that an older ServiceEntry takes from its 
             .count("SM0003") == 0);
 }
 
-TEST_CASE("analyze: SM0004 an ExternalName takes a port over, with the semantics of 1.5 only (seed 003)") {
+TEST_CASE("analyze: SM0004 an ExternalName takes a port over, with the semantics of 1.5 only") {
   const std::string mesh =
       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: "
       "|-\n    compatibilityVersion: \"1.5\"\n---\n";

@@ -104,7 +104,7 @@ spec: {hosts: [echo], tcp: [{route: [{destination: {host: echo, subset: v1}, wei
              Catch::EndsWith("1 of 2 open flows would be routed otherwise; none is touched.\n"));
 }
 
-TEST_CASE("plan: a service that takes a port over (seed 003's accident) is seen before it bites") {
+TEST_CASE("plan: a service that takes a port over is seen before it bites") {
   const auto before = compiled(kMesh);
   const auto after = compiled(std::string(kMesh) + R"(---
 apiVersion: networking.istio.io/v1

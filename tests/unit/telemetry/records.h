@@ -1,4 +1,4 @@
-// Connection records as the tests of telemetry use them: the connection of seed 003's story.
+// Connection records as the tests of telemetry use them: a connection of deploy/samples/hazelcast's story.
 #pragma once
 
 #include "telemetry/connection_record.h"
