@@ -1,10 +1,11 @@
 // The transaction: from options to a namespace in which the rules are exactly as wanted, or exactly as
 // before.
 //
-//   look      memory, back ends, running rules            nothing is changed yet, a missing module or binary
-//   ends it decide    unchanged | apply | reconcile | clean up     Istio's table of residue and delta,
-//   README.md change    one atomic restore a table, then addresses and routes probe     a real redirected
-//   connection, IPv4 and IPv6 undo      on any failure: the saved rules come back, with their counters
+//   look      memory, back ends, running rules: nothing is changed yet, a missing module or binary ends it
+//   decide    unchanged | apply | reconcile | clean up: Istio's table of residue and delta (README.md)
+//   change    one atomic restore a table, then addresses and routes
+//   probe     a real redirected connection, IPv4 and IPv6
+//   undo      on any failure: the saved rules come back, with their counters
 #pragma once
 
 #include <functional>

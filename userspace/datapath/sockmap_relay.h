@@ -1,9 +1,8 @@
 // SockmapRelay: a relay that moves between lane 0 and lane 1. What happens to a flow:
 //
-//   user relay --(policy: it pays)--> hand-over --> insertion --> SockmapFlow: redirects <--(policy)-->
-//   copies
-//        ^                                |
-//        +---- refused, or too late ------+
+//   user relay --(policy: it pays)--> hand-over --> insertion --> SockmapFlow: redirects <--(policy)--> copies
+//       ^                                |              |
+//       +------- refused, or too late ---+--------------+
 //
 // Lane 0 is whatever the worker's user relay is; it always gets the flow back when lane 1 does not take it.
 // In mode "sockmap" a flow starts with the insertion, before anything is read. Contract and thread rule:
