@@ -3,9 +3,9 @@
 // lives in the thread of its loop. Destroying a running relay resets both sides (RST) and does not call
 // `done`.
 //
-// What every lane keeps (docs/sockmap.md): bytes exact and in order; half-close forwarded
-// after the data before it; RST passed on as RST; what waits in us for a slow reader is bounded by
-// `buffer_limit` per direction; the byte counts are exact.
+// What every lane keeps (docs/sockmap.md): bytes exact and in order; half-close forwarded after the data
+// before it; RST passed on as RST; what waits in us for a slow reader is bounded in each direction, by each
+// lane in its own way (userspace/README.md#bounds); the byte counts are exact.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ const char* to_string(CloseReason reason);
 struct RelayOptions {
   Duration idle_timeout = std::chrono::hours(1);  // both directions silent; zero: none
   Duration max_duration{};                        // from start(); zero: none
-  size_t buffer_limit = 1 << 20;                  // bytes per direction that may wait in user space
+  size_t buffer_limit = 1 << 20;                  // bytes per direction, at most, that lane 0 may hold
 };
 
 struct Progress {

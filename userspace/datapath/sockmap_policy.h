@@ -1,4 +1,4 @@
-// SplicePolicy: which lane a flow is best moved by, decided from its measured traffic. Pure functions over
+// The lane policy: which lane a flow is best moved by, decided from its measured traffic. Pure functions over
 // plain values; any thread.
 //
 // Lane 1 is as fast as the user lanes or faster for a few exchanges of requests and answers, and for streams

@@ -1,5 +1,5 @@
-// What lane 0 does to the sockets of a flow. The descriptors stay the caller's unless they come as Fd. Any
-// thread.
+// What is done to the sockets of a flow: closing them, in every lane, and options of lane 0. The descriptors
+// stay the caller's unless they come as Fd. Any thread.
 #pragma once
 
 #include "base/fd.h"
