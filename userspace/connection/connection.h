@@ -9,9 +9,9 @@
 //   relaying ── Relay            owns both sockets from here on
 //   closed                       ConnectionScope writes the one log line
 //
-// Nothing is read from the client before the upstream stands. Each failure ends in finish() with Envoy's
-// flag; closing a socket with unread bytes then makes Linux send RST, else FIN, which is what Envoy's clients
-// see. Worker thread only.
+// Nothing of the client's stream is read before the upstream stands; a PROXY header in front of it is. Each
+// failure ends in finish() with Envoy's flag; closing a socket with unread bytes then makes Linux send RST,
+// else FIN, which is what Envoy's clients see. Worker thread only.
 #pragma once
 
 #include <memory>

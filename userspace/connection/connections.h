@@ -1,5 +1,5 @@
 // Connections: all connections of one worker, from accept to close, and what they share: the current
-// snapshot, the services of the worker, limits, drain. Worker thread only, except where said.
+// snapshot, the services of the worker, limits. Worker thread only, except where said.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@ class Connection;
 struct Settings {
   std::vector<uint16_t> capture_ports;  // ours: who dials them directly would loop
   bool keep_client_source = false;      // TPROXY: inbound connections reach the application as the client
-  size_t buffer_limit = 1 << 20;        // bytes a direction may hold in user space, Envoy's default
+  size_t buffer_limit = 1 << 20;        // bytes a direction may hold in lane 0, at most; Envoy's default
 };
 
 // How many connections the process carries, against how many it may: each takes two descriptors. Any thread.

@@ -35,7 +35,7 @@ const char* to_string(CloseReason reason);
 struct RelayOptions {
   Duration idle_timeout = std::chrono::hours(1);  // both directions silent; zero: none
   Duration max_duration{};                        // from start(); zero: none
-  size_t buffer_limit = 1 << 20;                  // bytes per direction, at most, that lane 0 may hold
+  size_t buffer_limit = 1 << 20;  // what lane 0 may hold of a direction: userspace/README.md#bounds
 };
 
 struct Progress {

@@ -24,7 +24,7 @@ namespace sockmesh::server {
 struct Agent {
   Agent(const Options& chosen, size_t max_connections) : options(chosen), limit(max_connections) {}
 
-  // --- constant once the workers run ---
+  // --- set while starting, in the order of server.cc; constant before anybody else can ask ---
   const Options options;
   const WallTime started = wall_now();
   const MonotonicTime started_monotonic = monotonic_now();
