@@ -111,6 +111,28 @@ class LintTest(unittest.TestCase):
                            "[2](#twice-1) [w](https://example.com/no.md)\n")
         self.passes("links")
 
+    # --- tables ---
+
+    def test_tables_finds_codes_that_are_not_listed_or_not_used(self):
+        self.write("userspace/config/analyze.h", "//   SM0001  listed and used\n//   SM0002  not used\n")
+        self.write("userspace/config/analyze.cc", 'warning("SM0001", meta); warning("SM0003", meta);\n')
+        self.finds("tables", r"^userspace/config/analyze\.h: finding SM0003 is neither",
+                   r"^userspace/config/analyze\.h:2: finding SM0002 is listed, and the code has none")
+
+    def test_tables_finds_commands_and_exit_statuses_that_differ(self):
+        self.write("tools/ctl/commands.cc", '      {"flows", "open connections", declare_flows},\n      {"drain", "", declare_drain},\n')
+        self.write("tools/ctl/command.h", "inline constexpr int kOk = 0;\ninline constexpr int kUsage = 64;\n")
+        self.write("tools/ctl/README.md", "| `flows` | x |\n\n| 0 | done |\n| 65 | unreadable |\n")
+        self.finds("tables", r"^tools/ctl/README\.md: command drain is not listed",
+                   r"^tools/ctl/README\.md: exit status 64 is not listed", r"^tools/ctl/README\.md:4: exit status 65 is listed")
+
+    def test_tables_finds_ports_and_fuzz_targets_that_differ(self):
+        self.write("userspace/server/options.h", "  uint16_t outbound = 15001, inbound = 15006;\n")
+        self.write("docs/istio.md", "| 15001, 15007 | capture |\n")
+        self.write("SECURITY.md", "fuzz target `hello`, fuzz target `gone`\n")
+        self.write("tests/fuzz/CMakeLists.txt", "sockmesh_fuzz(hello SOURCES hello.cc)\n")
+        self.finds("tables", r"^docs/istio\.md: port 15006 is not listed", r"^SECURITY\.md:1: there is no fuzz target gone")
+
     # --- format ---
 
     def test_format_finds_what_clang_format_would_change_and_fix_mends_it(self):
@@ -228,7 +250,7 @@ class LintTest(unittest.TestCase):
 
     def test_help_tells_every_check(self):
         _, output = self.lint("--help")
-        for name in ("words", "links", "format", "shell", "includes", "headers", "tidy"):
+        for name in ("words", "links", "tables", "format", "shell", "includes", "headers", "tidy"):
             self.assertRegex(output, rf"(?m)^  {name} ")
 
 
