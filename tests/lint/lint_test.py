@@ -36,10 +36,10 @@ class LintTest(unittest.TestCase):
         path.write_text(text, encoding="utf-8")
         return path
 
-    def compiled(self, *names):
-        """A compile_commands.json for these sources, as CMake writes it."""
+    def compiled(self, *names, root="userspace"):
+        """A compile_commands.json for these sources, as CMake writes it, with one include root."""
         database = [{"directory": str(self.root), "file": str(self.root / name),
-                     "command": f"g++ -std=c++20 -Wall -Werror -I{self.root}/userspace -o {name}.o -c {self.root / name}"}
+                     "command": f"g++ -std=c++20 -Wall -Werror -I{self.root}/{root} -o {name}.o -c {self.root / name}"}
                     for name in names]
         self.write("build/dev/compile_commands.json", json.dumps(database))
         self.write(".gitignore", "/build*/\n")
@@ -240,6 +240,14 @@ class LintTest(unittest.TestCase):
         self.passes("tidy")
         self.write("userspace/base/base.cc", "int* a = 0;\n")
         self.finds("tidy", r"^userspace/base/base\.cc:1: .*\[modernize-use-nullptr\]")
+
+    def test_tidy_looks_into_headers_that_are_found_through_the_build(self):
+        shutil.copy(LINT.parent.parent / ".clang-tidy", self.root)
+        self.library("base", base_h="#pragma once\ninline int* a = 0;\n", base_cc='#include "base/base.h"\n')
+        self.compiled("userspace/base/base.cc", root="build/dev/include/base")
+        (self.root / "build/dev/include/base").mkdir(parents=True)
+        (self.root / "build/dev/include/base/base").symlink_to(self.root / "userspace/base")
+        self.finds("tidy", r"^userspace/base/base\.h:2: .*\[modernize-use-nullptr\]")
 
     # --- the command ---
 

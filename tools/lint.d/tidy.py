@@ -1,5 +1,6 @@
 """clang-tidy finds nothing, by the checks that .clang-tidy names."""
 
+import os
 import re
 import subprocess
 
@@ -29,7 +30,9 @@ def check(tree):
             return set()
         ran = subprocess.run([program, "-p", str(tree.build), "--quiet", name], cwd=tree.root,
                              capture_output=True, text=True)
-        found = {Finding(path.removeprefix(f"{tree.root}/"), int(line), text.replace(",-warnings-as-errors", ""))
+        # A header is named by the link in the build that it was found through.
+        found = {Finding(os.path.relpath(os.path.realpath(path), tree.root), int(line),
+                         text.replace(",-warnings-as-errors", ""))
                  for path, line, text in MESSAGE.findall(ran.stdout)}
         if ran.returncode != 0 and not found:
             found = {Finding(name, 0, f"clang-tidy failed: {(ran.stderr.strip().splitlines() or ['no reason given'])[-1]}")}
