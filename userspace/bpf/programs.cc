@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "base/one_line.h"
 #include "splice.skel.h"
 
 namespace sockmesh::bpf {
@@ -32,8 +33,8 @@ int keep_last_words(libbpf_print_level level, const char* format, va_list argume
 }
 
 std::string last_words() {
-  while (!libbpf_said.empty() && libbpf_said.back() == '\n') libbpf_said.pop_back();
-  return libbpf_said.empty() ? "" : fmt::format(" ({})", libbpf_said);
+  const std::string said = one_line(libbpf_said);  // several, and an error is one
+  return said.empty() ? "" : fmt::format(" ({})", said);
 }
 
 Error refusal(std::string_view what, int err) {

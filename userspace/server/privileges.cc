@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 
 namespace sockmesh::server {
@@ -30,12 +31,24 @@ std::vector<cap_value_t> held(const std::vector<cap_value_t>& wanted) {
   return have;
 }
 
+// Who may not become somebody else is root without the capabilities for it: a container that dropped them.
+Error refused(std::string_view call, uid_t uid, gid_t gid) {
+  Error error = os_error(call);
+  if (error.os_error == EPERM)
+    error.message += fmt::format(
+        ": as root the agent becomes {}:{}, expected CAP_SETUID and CAP_SETGID for it; add them to the "
+        "container, or "
+        "start it as that user (securityContext: runAsUser {}, runAsGroup {})",
+        uid, gid, uid, gid);
+  return error;
+}
+
 Result<void> become(uid_t uid, gid_t gid) {
-  if (setgroups(0, nullptr) != 0) return fail(os_error("setgroups"));
-  if (setresgid(gid, gid, gid) != 0) return fail(os_error(fmt::format("setresgid {}", gid)));
+  if (setgroups(0, nullptr) != 0) return fail(refused("setgroups", uid, gid));
+  if (setresgid(gid, gid, gid) != 0) return fail(refused(fmt::format("setresgid {}", gid), uid, gid));
   // Permitted capabilities survive the change of user just this once; the effective ones are set below.
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fail(os_error("PR_SET_KEEPCAPS"));
-  if (setresuid(uid, uid, uid) != 0) return fail(os_error(fmt::format("setresuid {}", uid)));
+  if (setresuid(uid, uid, uid) != 0) return fail(refused(fmt::format("setresuid {}", uid), uid, gid));
   return {};
 }
 
