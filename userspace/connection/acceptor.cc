@@ -26,14 +26,15 @@ Acceptor::Acceptor(event::Loop& loop, Connections& connections, Fd listener, Ent
     : connections_(connections),
       listener_(std::move(listener)),
       entry_(std::make_shared<const Entry>(std::move(entry))),
-      watch_(loop.watch(listener_.get(), EPOLLIN, [this](uint32_t) { readable(); })),
-      retry_(loop.timer([this] { resume(); })) {}
+      retry_(loop.timer([this] { resume(); })) {
+  listener_.watch(loop, EPOLLIN, [this](uint32_t) { readable(); });
+}
 
 Acceptor::~Acceptor() = default;
 
 void Acceptor::resume() {
   retry_->cancel();
-  watch_->set_events(EPOLLIN);
+  listener_.set_events(EPOLLIN);
 }
 
 void Acceptor::take_waiting() {
@@ -42,7 +43,7 @@ void Acceptor::take_waiting() {
 }
 
 void Acceptor::pause(Duration retry_after) {
-  watch_->set_events(0);
+  listener_.set_events(0);
   retry_->set(retry_after);
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "connection/connections.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::connection {
 
@@ -25,9 +25,8 @@ class Acceptor {
   void pause(Duration retry_after);
 
   Connections& connections_;
-  const Fd listener_;
+  event::WatchedFd listener_;
   const std::shared_ptr<const Entry> entry_;
-  std::unique_ptr<event::Watch> watch_;
   std::unique_ptr<event::Timer> retry_;
 };
 

@@ -32,11 +32,9 @@ telemetry::ConnectionRecord new_record(uint64_t id, const Accepted& accepted, Mo
   return record;
 }
 
-void close_with_reset(Fd& fd) {
-  if (!fd) return;
+void reset_on_close(int fd) {
   const linger now{1, 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  fd.reset();
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 }  // namespace
@@ -68,8 +66,9 @@ void Connection::start() {
   record().downstream_local = captured->destination;
 
   if (!within_limit_) {
-    finish(ResponseFlag::kOverloadManager, "more connections than this agent may carry");
-    return;
+    // Shed connections must not cost a TIME_WAIT each.
+    return finish(ResponseFlag::kOverloadManager, "more connections than this agent may carry",
+                  Close::kReset);
   }
   if (entry_->bound.empty() && interception::would_loop(*captured, connections_.settings().capture_ports)) {
     // As Istio's chain on its fixed ports (docs/istio.md#virtualoutbound): to BlackHoleCluster, unlogged.
@@ -105,8 +104,8 @@ void Connection::read_proxy_header(const model::Listener& listener) {
     return parse_proxy_header(bytes).state != ProxyHeaderState::kNeedMore;
   };
   peek_ =
-      std::make_unique<Peek>(connections_.services().loop, downstream_.get(), kMaxProxyHeader,
-                             kProxyHeaderTimeout, complete, [this](PeekEnd end) { take_proxy_header(end); });
+      std::make_unique<Peek>(connections_.services().loop, downstream_, kMaxProxyHeader, kProxyHeaderTimeout,
+                             complete, [this](PeekEnd end) { take_proxy_header(end); });
 }
 
 void Connection::take_proxy_header(PeekEnd end) {
@@ -163,7 +162,7 @@ void Connection::inspect() {
     record().server_name = hello_->server_name;
     decide();
   };
-  peek_ = std::make_unique<Peek>(connections_.services().loop, downstream_.get(), kMaxClientHello,
+  peek_ = std::make_unique<Peek>(connections_.services().loop, downstream_, kMaxClientHello,
                                  detection_timeout(snapshot_->mesh), seen_enough, done);
 }
 
@@ -190,7 +189,7 @@ void Connection::connect(const model::Decision& decision) {
   request.keep_client_source =
       connections_.settings().keep_client_source && entry_->direction == model::Direction::kInbound;
 
-  client_watch_ = connections_.services().loop.watch(downstream_.get(), 0, [this](uint32_t events) {
+  downstream_.watch(connections_.services().loop, 0, [this](uint32_t events) {
     if (events & (EPOLLERR | EPOLLHUP)) finish(std::nullopt, "the client was gone before the upstream stood");
   });
   dial_ = std::make_unique<upstream::Dial>(
@@ -201,7 +200,7 @@ void Connection::connect(const model::Decision& decision) {
 
 void Connection::connected(upstream::DialOutcome outcome) {
   if (ended_) return;
-  client_watch_.reset();
+  downstream_.unwatch();
   record().connect_attempts = outcome.attempts;
   record().upstream_host = outcome.host;
   record().transport_failure = outcome.transport_failure;
@@ -233,7 +232,7 @@ void Connection::relay(Fd upstream) {
   scope_.opened();
   const Duration age = connections_.services().loop.now() - record().opened;
   relay_ = connections_.services().data_path.relay(
-      {std::move(downstream_), std::move(upstream)},
+      {downstream_.release(), std::move(upstream)},
       relay_options(chain_->route, age, connections_.settings().buffer_limit),
       [this](const datapath::Outcome& outcome) { relayed(outcome); });
 }
@@ -246,20 +245,17 @@ void Connection::relayed(const datapath::Outcome& outcome) {
 void Connection::reset() {
   if (ended_) return;
   if (relay_) return relay_->abort();  // `relayed` follows
-  close_with_reset(downstream_);
-  finish(std::nullopt, datapath::to_string(datapath::CloseReason::kAborted));
+  finish(std::nullopt, datapath::to_string(datapath::CloseReason::kAborted), Close::kReset);
 }
 
-void Connection::finish(std::optional<ResponseFlag> flag, const char* reason) {
+void Connection::finish(std::optional<ResponseFlag> flag, const char* reason, Close close) {
   if (ended_) return;
   ended_ = true;
   if (flag) record().flags.add(*flag);
   record().close_reason = reason;
   record().duration = monotonic_now() - record().opened;
-  // Shed connections must not cost a TIME_WAIT each.
-  if (flag == ResponseFlag::kOverloadManager) close_with_reset(downstream_);
   peek_.reset();
-  client_watch_.reset();
+  if (downstream_ && close == Close::kReset) reset_on_close(downstream_.get());
   downstream_.reset();
   lease_ = upstream::Lease();
   own_accept_ = upstream::OwnDials::Entry();

@@ -20,6 +20,7 @@
 #include "connection/connections.h"
 #include "connection/peek.h"
 #include "datapath/relay.h"
+#include "event/watched_fd.h"
 #include "model/match.h"
 #include "telemetry/connection_scope.h"
 #include "upstream/dial.h"
@@ -49,14 +50,16 @@ class Connection {
   void relayed(const datapath::Outcome& outcome);
 
   // Ends it: without a flag for what is nobody's fault, else with `flag`.
-  void finish(std::optional<model::ResponseFlag> flag, const char* reason);
+  enum class Close : uint8_t { kAsItIs, kReset };  // kAsItIs: FIN, or RST when bytes were left unread
+  void finish(std::optional<model::ResponseFlag> flag, const char* reason, Close close = Close::kAsItIs);
   telemetry::ConnectionRecord& record() { return scope_.record(); }
 
   Connections& connections_;
   const uint64_t id_;
   const std::shared_ptr<const Entry> entry_;
   const bool within_limit_;
-  Fd downstream_;
+  // Watched by peek_, and while connecting, to notice that the client is gone.
+  event::WatchedFd downstream_;
   bool redirected_ = false;
 
   // What was decided; chain_ and cluster_ point into snapshot_.
@@ -66,7 +69,6 @@ class Connection {
   model::ClusterPtr cluster_;
 
   std::unique_ptr<Peek> peek_;
-  std::unique_ptr<event::Watch> client_watch_;  // while connecting: only to notice that the client is gone
   std::unique_ptr<upstream::Dial> dial_;
   upstream::Lease lease_;
   upstream::OwnDials::Entry own_accept_, own_dial_;

@@ -19,31 +19,34 @@ void wake_from(int fd, size_t bytes) {
 
 }  // namespace
 
-Peek::Peek(event::Loop& loop, int fd, size_t limit, std::optional<Duration> timeout,
+Peek::Peek(event::Loop& loop, event::WatchedFd& socket, size_t limit, std::optional<Duration> timeout,
            std::function<bool(std::span<const uint8_t>)> look, std::function<void(PeekEnd)> done)
-    : fd_(fd), limit_(limit), look_(std::move(look)), done_(std::move(done)) {
-  watch_ = loop.watch(fd, EPOLLIN | EPOLLRDHUP, [this](uint32_t events) { readable(events); });
+    : socket_(socket), limit_(limit), look_(std::move(look)), done_(std::move(done)) {
+  socket_.watch(loop, EPOLLIN | EPOLLRDHUP, [this](uint32_t events) { readable(events); });
   if (!timeout) return;
   timer_ = loop.timer([this] { finish(PeekEnd::kTimeout); });
   timer_->set(*timeout);
 }
 
-Peek::~Peek() { wake_from(fd_, 1); }
+Peek::~Peek() {
+  socket_.unwatch();
+  if (socket_) wake_from(socket_.get(), 1);
+}
 
 void Peek::readable(uint32_t events) {
   static thread_local std::array<uint8_t, 16 * 1024> buffer;
   const size_t room = std::min(limit_, buffer.size());
-  const ssize_t got = recv(fd_, buffer.data(), room, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = recv(socket_.get(), buffer.data(), room, MSG_PEEK | MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) return finish(PeekEnd::kClosed);
   const auto size = static_cast<size_t>(got);
   if (look_({buffer.data(), size}) || size == room) return finish(PeekEnd::kEnough);
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) return finish(PeekEnd::kClosed);
-  wake_from(fd_, size + 1);
+  wake_from(socket_.get(), size + 1);
 }
 
 void Peek::finish(PeekEnd end) {
-  watch_.reset();
+  socket_.unwatch();
   timer_.reset();
   const auto done = std::move(done_);
   done(end);

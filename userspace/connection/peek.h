@@ -10,7 +10,7 @@
 #include <span>
 
 #include "base/clock.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::connection {
 
@@ -24,7 +24,8 @@ class Peek {
  public:
   // `look` gets what has arrived so far, at most `limit` bytes, and returns true when that is enough; with
   // `limit` bytes it is always enough. `done` is called once and may destroy this. `timeout` absent: none.
-  Peek(event::Loop& loop, int fd, size_t limit, std::optional<Duration> timeout,
+  // `socket` outlives this, nobody else watches it meanwhile, and its owner may close it at any time.
+  Peek(event::Loop& loop, event::WatchedFd& socket, size_t limit, std::optional<Duration> timeout,
        std::function<bool(std::span<const uint8_t>)> look, std::function<void(PeekEnd)> done);
   ~Peek();
 
@@ -32,11 +33,10 @@ class Peek {
   void readable(uint32_t events);
   void finish(PeekEnd end);
 
-  const int fd_;
+  event::WatchedFd& socket_;
   const size_t limit_;
   const std::function<bool(std::span<const uint8_t>)> look_;
   std::function<void(PeekEnd)> done_;
-  std::unique_ptr<event::Watch> watch_;
   std::unique_ptr<event::Timer> timer_;
 };
 

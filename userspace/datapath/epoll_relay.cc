@@ -48,7 +48,7 @@ void EpollRelay::ready(Side side, uint32_t events) {
   if (wanted == 0) {
     // We wait for the other side, so only an error or a hang-up can have come. A hang-up alone, both
     // directions of the socket shut down, is nothing new and would be reported for ever.
-    watches_[index(side)].reset();
+    socket(side).unwatch();
     if (events & EPOLLERR) fail(side, take_socket_error(fd(side)));
     return;
   }
@@ -102,7 +102,7 @@ EpollRelay::Moved EpollRelay::copy(Side from) {
 // --- ends ---
 
 void EpollRelay::fail(Side side, int error) {
-  watches_[index(side)].reset();
+  socket(side).unwatch();
   broken_[index(side)] = true;
   // What it sent before it failed is still to be had: a server that answers and closes with the request
   // unread sends its answer and then RST.
@@ -122,7 +122,7 @@ void EpollRelay::settle() {
     if (ends().half_closed()) {
       if (!refuse_hand_over()) return;
     } else if (!holding()) {
-      watches_ = {};
+      stop_watching();
       return hand_over_now();
     }
   }
@@ -135,16 +135,15 @@ void EpollRelay::update_watch(Side side) {
   const bool writes = ends().moves(other(side)) && !pending(other(side)).empty();
   const uint32_t wanted = (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u);
   wanted_[index(side)] = wanted;
-  auto& watch = watches_[index(side)];
-  if (watch) {
-    watch->set_events(wanted);
+  if (socket(side).watched()) {
+    socket(side).set_events(wanted);
   } else if (wanted != 0) {
-    watch = loop().watch(fd(side), wanted, [this, side](uint32_t events) { ready(side, events); });
+    socket(side).watch(loop(), wanted, [this, side](uint32_t events) { ready(side, events); });
   }
 }
 
 void EpollRelay::conclude() {
-  watches_ = {};
+  stop_watching();
   tell_outcome();
 }
 
@@ -156,7 +155,7 @@ void EpollRelay::expired(CloseReason reason) {
 void EpollRelay::abort() {
   if (ends().over() || !has_sockets()) return;
   ends().stop(CloseReason::kAborted, true);
-  watches_ = {};
+  stop_watching();
   stop_timers();
   // Not from within the call: whoever aborts many flows goes through a list that `done` changes.
   soon_ = loop().timer([this] { conclude(); });

@@ -54,7 +54,6 @@ class EpollRelay final : public UserRelay, private UserFlow {
 
   const size_t read_limit_;
   std::array<Pending, 2> pending_;  // by the side the bytes came from
-  std::array<std::unique_ptr<event::Watch>, 2> watches_;
   std::array<uint32_t, 2> wanted_{};
   std::array<bool, 2> broken_{};
   std::unique_ptr<event::Timer> soon_;

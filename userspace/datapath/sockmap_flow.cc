@@ -44,13 +44,14 @@ bool writable(int socket) {
 
 SockmapFlow::SockmapFlow(SockmapLane& lane, Pair sockets, Inserted inserted, Ended ended)
     : lane_(lane),
-      sockets_(std::move(sockets)),
+      sockets_{event::WatchedFd(std::move(sockets.downstream)),
+               event::WatchedFd(std::move(sockets.upstream))},
       pair_(std::move(inserted.pair)),
       copied_because_(std::move(inserted.copied_because)),
       ended_(std::move(ended)),
       directions_{
-          SockmapDirection(*pair_, Side::kDownstream, sockets_.downstream.get(), sockets_.upstream.get()),
-          SockmapDirection(*pair_, Side::kUpstream, sockets_.upstream.get(), sockets_.downstream.get())},
+          SockmapDirection(*pair_, Side::kDownstream, socket(Side::kDownstream), socket(Side::kUpstream)),
+          SockmapDirection(*pair_, Side::kUpstream, socket(Side::kUpstream), socket(Side::kDownstream))},
       failed_early_(std::move(inserted.failed)),
       soon_(lane.loop().timer([this] { run(); })) {
   lane_.add(*this, pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
@@ -63,10 +64,8 @@ SockmapFlow::~SockmapFlow() {
 
 void SockmapFlow::start() {
   for (const Side side : kSides) {
-    Watched& own = watched(side);
-    own.events = EPOLLRDHUP;
-    own.watch = lane_.loop().watch(socket(side), own.events,
-                                   [this, side](uint32_t events) { on_ready(side, events); });
+    watched(side).events = EPOLLRDHUP;
+    owned(side).watch(lane_.loop(), EPOLLRDHUP, [this, side](uint32_t events) { on_ready(side, events); });
   }
   // What was PASSed between the insertion and arming was told to nobody.
   soon_->set(Duration{});
@@ -76,7 +75,7 @@ void SockmapFlow::on_ready(Side side, uint32_t events) {
   if (events & (EPOLLRDHUP | EPOLLHUP)) direction(side).source_has_ended();
   if (events & EPOLLHUP) {
     watched(side).hung_up = true;
-    watched(side).watch.reset();
+    owned(side).unwatch();
   }
   if (events & EPOLLERR) {
     if (const int error = socket_error(socket(side))) {
@@ -156,7 +155,7 @@ void SockmapFlow::wait_for(Step down, Step up) {
       soon = soon || (events & (EPOLLIN | EPOLLOUT));
     } else if (events != own.events) {
       own.events = events;
-      own.watch->set_events(events);
+      owned(side).set_events(events);
     }
   }
   if (soon) soon_->set(kSoon);
@@ -230,14 +229,13 @@ void SockmapFlow::finish(std::string detail) {
 // Sockets before slots: a slot may not be reused while its socket can still receive.
 void SockmapFlow::release(const FlowEnds& how) {
   if (!pair_) return;
-  for (Watched& own : watched_) own.watch.reset();
   soon_.reset();
   lane_.remove(pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
   lane_.maps().gauges().backlog_bytes -= gauge_backlog_;
   pair_->disarm();
   for (const Side side : kSides) {
     bpf::reset_on_close(socket(side), false);
-    close_as(std::move(owned(side)), how.closing(side));
+    close_as(owned(side).release(), how.closing(side));
   }
   pair_.reset();
 }

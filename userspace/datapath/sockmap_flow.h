@@ -25,7 +25,7 @@
 #include "datapath/sockmap_direction.h"
 #include "datapath/sockmap_insertion.h"
 #include "datapath/user_ends.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::datapath {
 
@@ -69,8 +69,7 @@ class SockmapFlow {
 
  private:
   using Step = SockmapDirection::Step;
-  struct Watched {  // a socket and its backlog seen last
-    std::unique_ptr<event::Watch> watch;
+  struct Watched {  // what a socket is watched for, and its backlog seen last
     uint32_t events = 0;
     bool hung_up = false;  // no longer watched: the kernel would report it for ever
     uint64_t backlog = 0, placed = 0;
@@ -82,7 +81,7 @@ class SockmapFlow {
     std::string error;
     MonotonicTime since;
   };
-  Fd& owned(Side side) { return side == Side::kDownstream ? sockets_.downstream : sockets_.upstream; }
+  event::WatchedFd& owned(Side side) { return sockets_[index(side)]; }
   int socket(Side side) { return owned(side).get(); }
   SockmapDirection& direction(Side from) { return directions_[index(from)]; }
   Watched& watched(Side side) { return watched_[index(side)]; }
@@ -97,7 +96,7 @@ class SockmapFlow {
   void release(const FlowEnds& how);
 
   SockmapLane& lane_;
-  Pair sockets_;
+  std::array<event::WatchedFd, 2> sockets_;
   std::optional<bpf::SplicePair> pair_;
   const std::string copied_because_;
   Ended ended_;

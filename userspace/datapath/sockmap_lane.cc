@@ -17,17 +17,19 @@ SockmapLane::SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps, const Sockmap
   if (!number) return;
   auto ring = bpf::SpliceRing::open(
       maps, *number, [this](uint32_t slot) { on_passing(slot); }, [this] { look_at_all(); });
-  if (!ring) {
+  auto fd = ring ? event::WatchedFd::duplicate((*ring)->fd()) : Result<event::WatchedFd>(fail(ring.error()));
+  if (!fd) {
     maps.return_ring(*number);
     return;
   }
   ring_number_ = *number;
   ring_ = std::move(*ring);
-  ring_watch_ = loop.watch(ring_->fd(), EPOLLIN, [this](uint32_t) { ring_->consume(); });
+  ring_fd_ = std::move(*fd);
+  ring_fd_.watch(loop, EPOLLIN, [this](uint32_t) { ring_->consume(); });
 }
 
 SockmapLane::~SockmapLane() {
-  ring_watch_.reset();
+  ring_fd_.reset();
   ring_.reset();
   if (ring_number_ != SPLICE_NO_RING) maps_.return_ring(ring_number_);
 }

@@ -12,7 +12,7 @@
 #include "bpf/splice_maps.h"
 #include "bpf/splice_ring.h"
 #include "datapath/data_path.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::datapath {
 
@@ -80,7 +80,7 @@ class SockmapLane {
   std::unordered_map<uint32_t, SockmapFlow*> flows_;      // by the slots of both their sockets
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work that comes later sees it gone
   std::unique_ptr<bpf::SpliceRing> ring_;
-  std::unique_ptr<event::Watch> ring_watch_;
+  event::WatchedFd ring_fd_;  // the library's, duplicated
 };
 
 }  // namespace sockmesh::datapath

@@ -93,7 +93,6 @@ class UringFlow final : public UserFlow, public std::enable_shared_from_this<Uri
   event::UringLoop& ring_;
   const size_t queue_limit_;  // bytes; what is on its way when it is reached still comes in
   std::array<Way, 2> ways_;   // by the side the bytes come from
-  std::array<std::unique_ptr<event::Watch>, 2> watches_;
   std::array<bool, 2> hung_up_{};
   std::unique_ptr<event::Timer> soon_;
   bool orphaned_ = false;
@@ -174,7 +173,7 @@ void UringFlow::writable_or_gone(Side side, uint32_t events) {
     return;
   }
   // An error, or a hang-up, which would be reported for ever: both directions of the socket are shut down.
-  watches_[index(side)].reset();
+  socket(side).unwatch();
   hung_up_[index(side)] = true;
   if (!(events & EPOLLERR)) return;
   Way& w = way(side);
@@ -197,7 +196,7 @@ void UringFlow::settle() {
       if (!refuse_hand_over()) return;
       for (const Side side : {Side::kDownstream, Side::kUpstream}) update_receive(side);
     } else if (idle() && !holding()) {
-      watches_ = {};
+      stop_watching();
       told_ = true;
       return hand_over_now();
     }
@@ -262,14 +261,13 @@ void UringFlow::update_receive(Side from) {
 
 void UringFlow::update_watch(Side side) {
   const bool full = way(other(side)).stuck && ends().moves(other(side));
-  auto& watch = watches_[index(side)];
-  if (hung_up_[index(side)] && !full) return watch.reset();
+  if (hung_up_[index(side)] && !full) return socket(side).unwatch();
   const uint32_t wanted = full ? EPOLLOUT : 0u;
-  if (watch) {
-    watch->set_events(wanted);
+  if (socket(side).watched()) {
+    socket(side).set_events(wanted);
   } else {
-    watch = loop().watch(fd(side), wanted,
-                         [this, side](uint32_t events) { guarded([&] { writable_or_gone(side, events); }); });
+    socket(side).watch(loop(), wanted,
+                       [this, side](uint32_t events) { guarded([&] { writable_or_gone(side, events); }); });
   }
 }
 
@@ -282,7 +280,7 @@ void UringFlow::fail(Side side, int error) {
 }
 
 void UringFlow::conclude() {
-  watches_ = {};
+  stop_watching();
   stop_timers();
   for (Way& w : ways_) {
     ring_.cancel(w.receive);
@@ -308,7 +306,7 @@ void UringFlow::expired(CloseReason reason) {
 void UringFlow::abort() {
   if (ends().over() || !has_sockets()) return;
   ends().stop(CloseReason::kAborted, true);
-  watches_ = {};
+  stop_watching();
   stop_timers();
   // Not from within the call: whoever aborts many flows goes through a list that `done` changes.
   soon_ = loop().timer([this] { guarded([&] { conclude(); }); });

@@ -8,11 +8,14 @@
 namespace sockmesh::datapath {
 
 UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done)
-    : loop_(loop), sockets_(std::move(sockets)), done_(std::move(done)) {
+    : loop_(loop),
+      sockets_{event::WatchedFd(std::move(sockets.downstream)),
+               event::WatchedFd(std::move(sockets.upstream))},
+      done_(std::move(done)) {
   progress_.lane = lane;
-  for (const int socket : {sockets_.downstream.get(), sockets_.upstream.get()}) {
-    send_small_writes_at_once(socket);
-    bound_queues(socket);
+  for (const event::WatchedFd& one : sockets_) {
+    send_small_writes_at_once(one.get());
+    bound_queues(one.get());
   }
   timers_.emplace(loop, options, [this](CloseReason reason) { expired(reason); });
 }
@@ -23,8 +26,11 @@ UserFlow::~UserFlow() {
 }
 
 void UserFlow::reset_on_close() {
-  datapath::reset_on_close(sockets_.downstream.get());
-  datapath::reset_on_close(sockets_.upstream.get());
+  for (const event::WatchedFd& one : sockets_) datapath::reset_on_close(one.get());
+}
+
+void UserFlow::stop_watching() {
+  for (event::WatchedFd& one : sockets_) one.unwatch();
 }
 
 Progress UserFlow::progress() const {
@@ -58,14 +64,15 @@ bool UserFlow::refuse_hand_over() {
 void UserFlow::hand_over_now() {
   stop_timers();
   const auto taken = std::exchange(taken_, nullptr);
-  taken(Handover{.sockets = std::move(sockets_), .received = progress_.received, .sent = progress_.sent});
+  Pair sockets{socket(Side::kDownstream).release(), socket(Side::kUpstream).release()};
+  taken(Handover{.sockets = std::move(sockets), .received = progress_.received, .sent = progress_.sent});
 }
 
 void UserFlow::tell_outcome() {
   stop_timers();
   Outcome outcome{.reason = ends_.reason(), .progress = progress(), .detail = ends_.error()};
-  close_as(std::move(sockets_.downstream), ends_.closing(Side::kDownstream));
-  close_as(std::move(sockets_.upstream), ends_.closing(Side::kUpstream));
+  for (const Side side : {Side::kDownstream, Side::kUpstream})
+    close_as(socket(side).release(), ends_.closing(side));
 
   if (!refuse_hand_over()) return;
   if (const auto done = std::exchange(done_, nullptr)) done(outcome);

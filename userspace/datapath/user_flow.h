@@ -2,12 +2,13 @@
 // the ends, the counts, the timers, and telling the outcome. Thread: the loop's.
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "datapath/relay.h"
 #include "datapath/user_ends.h"
 #include "datapath/user_timers.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::datapath {
 
@@ -25,10 +26,10 @@ class UserFlow {
  protected:
   virtual void expired(CloseReason reason) = 0;
 
-  int fd(Side side) const {
-    return side == Side::kDownstream ? sockets_.downstream.get() : sockets_.upstream.get();
-  }
-  bool has_sockets() const { return static_cast<bool>(sockets_.downstream); }
+  event::WatchedFd& socket(Side side) { return sockets_[index(side)]; }
+  int fd(Side side) const { return sockets_[index(side)].get(); }
+  bool has_sockets() const { return static_cast<bool>(sockets_[index(Side::kDownstream)]); }
+  void stop_watching();
   void received(Side from, size_t bytes);
   void sent(Side to, size_t bytes);
 
@@ -48,7 +49,7 @@ class UserFlow {
 
  private:
   event::Loop& loop_;
-  Pair sockets_;
+  std::array<event::WatchedFd, 2> sockets_;
   FlowEnds ends_;
   Progress progress_;
   Done done_;

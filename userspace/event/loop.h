@@ -19,12 +19,13 @@ class UringLoop;
 
 enum class Backend : uint8_t { kIoUring, kEpoll };
 
+class WatchedFd;
+
 // Destroying the handle ends what it stands for; the callback does not run afterwards.
-class Watch {
+class Watch {  // only a WatchedFd (watched_fd.h) has one, and ends it before the descriptor is closed
  public:
   virtual ~Watch() = default;
-  virtual void set_events(
-      uint32_t epoll_events) = 0;  // EPOLLIN | EPOLLOUT | EPOLLRDHUP; 0 pauses (errors still come)
+  virtual void set_events(uint32_t epoll_events) = 0;
 };
 class Timer {
  public:
@@ -46,14 +47,15 @@ class Loop {
   virtual void stop() = 0;                            // any thread
   virtual void post(std::function<void()> work) = 0;  // any thread; runs soon, in order
 
-  // Level-triggered: the callback gets the ready events again and again until they are dealt with. EPOLLERR
-  // and EPOLLHUP are always reported. The fd stays the caller's, must outlive the watch and has one watch
-  // at a time.
-  virtual std::unique_ptr<Watch> watch(int fd, uint32_t epoll_events,
-                                       std::function<void(uint32_t)> ready) = 0;
   virtual std::unique_ptr<Timer> timer(
       std::function<void()> fired) = 0;   // made unarmed; resolution 1 ms or better
   virtual MonotonicTime now() const = 0;  // taken once per turn of the loop
+
+ private:
+  // WatchedFd::watch() says what a watch does; a number whose owner is somebody else is watched by nobody.
+  friend class WatchedFd;
+  virtual std::unique_ptr<Watch> watch(int fd, uint32_t epoll_events,
+                                       std::function<void(uint32_t)> ready) = 0;
 };
 
 }  // namespace sockmesh::event

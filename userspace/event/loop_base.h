@@ -18,9 +18,6 @@ class LoopBase : public Loop {
   void run() final;
   void stop() final;
   void post(std::function<void()> work) final { posts_.push(std::move(work)); }
-  std::unique_ptr<Watch> watch(int fd, uint32_t epoll_events, std::function<void(uint32_t)> ready) final {
-    return watches_.watch(fd, epoll_events, std::move(ready));
-  }
   std::unique_ptr<Timer> timer(std::function<void()> fired) final { return timers_.make(std::move(fired)); }
   MonotonicTime now() const final { return now_; }
 
@@ -37,6 +34,10 @@ class LoopBase : public Loop {
   EpollSet& watches() { return watches_; }
 
  private:
+  std::unique_ptr<Watch> watch(int fd, uint32_t epoll_events, std::function<void(uint32_t)> ready) final {
+    return watches_.watch(fd, epoll_events, std::move(ready));
+  }
+
   EpollSet watches_;
   TimerQueue timers_;
   PostQueue posts_;

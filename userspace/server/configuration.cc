@@ -38,17 +38,20 @@ void Configuration::start() { open(); }
 
 void Configuration::open() {
   auto source = config::FolderSource::open(folder_);
-  if (!source) {
+  auto watch = source ? event::WatchedFd::duplicate((*source)->watch_fd())
+                      : Result<event::WatchedFd>(fail(source.error()));
+  if (!watch) {
     const std::lock_guard lock(mutex_);
-    if (status_.last_error != source.error().message)
-      spdlog::warn("{}; connections are held until there is a configuration", source.error().message);
-    status_.last_error = source.error().message;
+    if (status_.last_error != watch.error().message)
+      spdlog::warn("{}; connections are held until there is a configuration", watch.error().message);
+    status_.last_error = watch.error().message;
     settle_->set(kMissingFolderPause);
     return;
   }
   source_ = std::move(*source);
-  watch_ = loop_.watch(source_->watch_fd(), EPOLLIN, [this](uint32_t) {
-    watch_->set_events(0);  // load() drains it
+  watch_ = std::move(*watch);
+  watch_.watch(loop_, EPOLLIN, [this](uint32_t) {
+    watch_.set_events(0);  // load() drains it
     settle_->set(config::FolderSource::kSettleTime);
   });
   load();
@@ -60,7 +63,7 @@ void Configuration::reload() {
 
 void Configuration::load() {
   auto loaded = source_->load();
-  watch_->set_events(EPOLLIN);
+  watch_.set_events(EPOLLIN);
   report(loaded.problems);
   const bool first = generation_ == 0;
   {

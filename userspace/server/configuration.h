@@ -12,7 +12,7 @@
 #include "admin/sources.h"
 #include "config/compiler.h"
 #include "config/folder_source.h"
-#include "event/loop.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::server {
 
@@ -38,7 +38,7 @@ class Configuration {
   const config::ProxyIdentity identity_;
   const Publish publish_;
   std::unique_ptr<config::FolderSource> source_;
-  std::unique_ptr<event::Watch> watch_;
+  event::WatchedFd watch_;                      // of the source, duplicated
   std::unique_ptr<config::Compiler> compiler_;  // null: nothing is kept between changes
   std::unique_ptr<event::Timer> settle_;  // after a change: load; while the folder is missing: look again
   uint64_t generation_ = 0;

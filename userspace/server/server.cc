@@ -201,9 +201,10 @@ Result<void> serve(const Options& options) {
   for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
   checkpoints.reached("admin serving");
 
-  const auto signal_watch = loop->watch(signals.get(), EPOLLIN, [&](uint32_t) {
+  event::WatchedFd signalled(std::move(signals));
+  signalled.watch(*loop, EPOLLIN, [&](uint32_t) {
     signalfd_siginfo info{};
-    while (read(signals.get(), &info, sizeof info) == sizeof info) {
+    while (read(signalled.get(), &info, sizeof info) == sizeof info) {
       spdlog::info("signal {}", info.ssi_signo);
       if (info.ssi_signo == SIGTERM) shutdown.begin();
       if (info.ssi_signo == SIGINT) shutdown.hurry();

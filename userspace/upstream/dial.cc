@@ -88,11 +88,11 @@ void Dial::connect_to(const model::EndpointAddress& to) {
     const int error = connecting.error().os_error;
     return attempt_failed(error == 0 ? connecting.error().message : connect_failure_text(true, error));
   }
-  socket_ = std::move(connecting->socket);
+  socket_ = event::WatchedFd(std::move(connecting->socket));
   note_own(to);
   if (connecting->established) return finish();
   timer_->set(request_.cluster->connect_timeout);
-  watch_ = upstreams_.loop().watch(socket_.get(), EPOLLOUT, [this](uint32_t) { writable(); });
+  socket_.watch(upstreams_.loop(), EPOLLOUT, [this](uint32_t) { writable(); });
 }
 
 void Dial::note_own(const model::EndpointAddress& to) {
@@ -131,7 +131,6 @@ void Dial::report(bool connected) {
 }
 
 void Dial::attempt_failed(std::string text) {
-  watch_.reset();
   timer_->cancel();
   socket_.reset();
   outcome_.local.reset();
@@ -145,10 +144,9 @@ void Dial::attempt_failed(std::string text) {
 }
 
 void Dial::finish() {
-  watch_.reset();
   timer_->cancel();
   report(true);
-  outcome_.socket = std::move(socket_);
+  outcome_.socket = socket_.release();
   outcome_.transport_failure.clear();
   const auto done = std::move(done_);
   done(std::move(outcome_));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "event/watched_fd.h"
 #include "model/flags.h"
 #include "model/snapshot.h"
 #include "upstream/connector.h"
@@ -71,8 +72,7 @@ class Dial {
 
   DialOutcome outcome_;
   std::vector<model::EndpointAddress> tried_;
-  Fd socket_;
-  std::unique_ptr<event::Watch> watch_;
+  event::WatchedFd socket_;
   std::unique_ptr<event::Timer> timer_;
   Upstreams::Waiting waiting_;
 };

@@ -7,6 +7,8 @@
 #include <deque>
 #include <set>
 
+#include "event/watched_fd.h"
+
 namespace sockmesh::upstream {
 
 namespace {
@@ -192,9 +194,11 @@ class Resolver::Impl {
       return;
     }
     const uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
-    auto& watch = watches_[fd];
-    if (watch) return watch->set_events(events);
-    watch = loop_.watch(fd, events, [this, fd](uint32_t ready) {
+    if (const auto known = watches_.find(fd); known != watches_.end())
+      return known->second.set_events(events);
+    auto own = event::WatchedFd::duplicate(fd);
+    if (!own) return;  // out of descriptors: c-ares tries again when the time for an answer is over
+    watches_.emplace(fd, std::move(*own)).first->second.watch(loop_, events, [this, fd](uint32_t ready) {
       const bool broken = (ready & (EPOLLERR | EPOLLHUP)) != 0;
       ares_process_fd(channel_, broken || (ready & EPOLLIN) ? fd : ARES_SOCKET_BAD,
                       (ready & EPOLLOUT) ? fd : ARES_SOCKET_BAD);
@@ -223,7 +227,7 @@ class Resolver::Impl {
   std::map<std::string, Name> names_;
   std::deque<std::string> queue_;  // names to ask for; each at most once
   size_t in_flight_ = 0;
-  std::map<ares_socket_t, std::unique_ptr<event::Watch>> watches_;
+  std::map<ares_socket_t, event::WatchedFd> watches_;  // duplicates: c-ares closes its sockets by itself
 };
 
 Result<std::unique_ptr<Resolver>> Resolver::create(event::Loop& loop, NameCache& cache,

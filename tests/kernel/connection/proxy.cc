@@ -100,18 +100,19 @@ SocketAddress nobody() {
   return SocketAddress::local_of(holder.get()).value();
 }
 
-Proxy::Proxy(size_t max_connections) : limit_(max_connections) {
+Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_(max_connections) {
   mesh_.access_log_file = dir_.file("access.log");
   listener_.name = "bound";
   listener_.bind_to_port = true;
 
-  loop_ = std::move(*event::Loop::create(event::Backend::kEpoll));
+  loop_ = std::move(*event::Loop::create(backend));
   telemetry_ = std::make_unique<telemetry::WorkerTelemetry>(0, log_);
-  data_path_ = datapath::DataPath::create(*loop_, datapath::Mode::kEpoll, nullptr, "a test");
+  data_path_ = datapath::DataPath::create(
+      *loop_, loop_->uring() ? datapath::Mode::kIoUring : datapath::Mode::kEpoll, nullptr, "a test");
   upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, own_dials_, 42);
   connections_ = std::make_unique<connection::Connections>(
       connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_}, connection::Settings{});
-  Fd socket = std::move(*interception::listen_on({IpAddress::loopback(false), 0}, {}));
+  Fd socket = std::move(*interception::listen_on({IpAddress::loopback(ipv6), 0}, {}));
   address_ = SocketAddress::local_of(socket.get()).value();
   acceptor_ = std::make_unique<connection::Acceptor>(
       *loop_, *connections_, std::move(socket),
@@ -162,6 +163,15 @@ void Proxy::publish() {
   loop_->post([this, snapshot, done] {
     connections_->set_snapshot(snapshot);
     acceptor_->resume();
+    done->set_value();
+  });
+  done->get_future().wait();
+}
+
+void Proxy::end() {
+  auto done = std::make_shared<std::promise<void>>();
+  loop_->post([this, done] {
+    connections_->reset(connections_->open());
     done->set_value();
   });
   done->get_future().wait();

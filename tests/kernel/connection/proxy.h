@@ -61,7 +61,8 @@ struct LogLine {
 
 class Proxy {
  public:
-  explicit Proxy(size_t max_connections = 1000);
+  explicit Proxy(size_t max_connections = 1000, event::Backend backend = event::Backend::kEpoll,
+                 bool ipv6 = false);
   ~Proxy();
 
   // --- the configuration, before publish(); published again it replaces the one in force ---
@@ -74,6 +75,7 @@ class Proxy {
   void lead_to(const std::string& cluster, const std::vector<SocketAddress>& endpoints);
 
   Peer connect();
+  void end();  // resets all that is open, as an agent does that ends
   SocketAddress address() const { return address_; }
   LogLine logged();  // of the next connection that ended
   size_t log_lines() const;

@@ -23,7 +23,7 @@ struct Fixture {
     const socklen_t length = address.to_sockaddr(storage);
     client = Fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     REQUIRE(connect(client.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0);
-    server = Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    server = event::WatchedFd(Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
     loop = std::move(*event::Loop::create(event::Backend::kEpoll));
   }
   void send_text(const std::string& text) {
@@ -33,7 +33,7 @@ struct Fixture {
   PeekEnd peek(size_t wanted, size_t limit, std::optional<Duration> timeout, std::string more = "") {
     PeekEnd result{};
     Peek peeking(
-        *loop, server.get(), limit, timeout,
+        *loop, server, limit, timeout,
         [&](std::span<const uint8_t> bytes) {
           ++looks;
           seen.assign(bytes.begin(), bytes.end());
@@ -48,8 +48,9 @@ struct Fixture {
     return result;
   }
 
-  Fd client, server;
+  Fd client;
   std::unique_ptr<event::Loop> loop;
+  event::WatchedFd server;  // goes before the loop that may watch it
   std::string seen;
   int looks = 0;
 };

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "backends.h"
+#include "event/watched_fd.h"
 
 namespace sockmesh::event {
 
@@ -17,9 +18,9 @@ using std::chrono::milliseconds;
 namespace {
 
 void write_byte(const Fd& fd) { REQUIRE(write(fd.get(), "x", 1) == 1); }
-void read_byte(const Fd& fd) {
+void read_byte(int fd) {
   char byte;
-  REQUIRE(read(fd.get(), &byte, 1) == 1);
+  REQUIRE(read(fd, &byte, 1) == 1);
 }
 
 }  // namespace
@@ -30,10 +31,11 @@ TEST_CASE("a watch is level-triggered") {
   auto [left, right] = stream_pair();
   write_byte(left);
   int calls = 0;
-  std::unique_ptr<Watch> watch = loop->watch(right.get(), EPOLLIN, [&, fd = &right](uint32_t events) {
+  WatchedFd watched(std::move(right));
+  watched.watch(*loop, EPOLLIN, [&](uint32_t events) {
     CHECK(events == EPOLLIN);
     if (++calls < 3) return;  // left alone: it comes again
-    read_byte(*fd);
+    read_byte(watched.get());
     loop->stop();
   });
   loop->run();
@@ -46,13 +48,14 @@ TEST_CASE("a paused watch is silent, and speaks again") {
   auto [left, right] = stream_pair();
   write_byte(left);
   int calls = 0;
-  auto watch = loop->watch(right.get(), 0, [&](uint32_t) {
+  WatchedFd watched(std::move(right));
+  watched.watch(*loop, 0, [&](uint32_t) {
     ++calls;
     loop->stop();
   });
   auto timer = loop->timer([&] {
     CHECK(calls == 0);
-    watch->set_events(EPOLLIN);
+    watched.set_events(EPOLLIN);
   });
   timer->set(milliseconds(20));
   loop->run();
@@ -68,7 +71,8 @@ TEST_CASE("a watch for writing on a half-closed socket does not come back for th
   }
   shutdown(left.get(), SHUT_WR);
   int calls = 0;
-  auto watch = loop->watch(right.get(), EPOLLOUT, [&](uint32_t) { ++calls; });
+  WatchedFd watched(std::move(right));
+  watched.watch(*loop, EPOLLOUT, [&](uint32_t) { ++calls; });
   auto timer = loop->timer([&] { loop->stop(); });
   timer->set(milliseconds(20));
   loop->run();
@@ -79,10 +83,10 @@ TEST_CASE("errors and hang-ups reach a paused watch") {
   const auto backend = GENERATE(from_range(offered_backends()));
   auto loop = make_loop(backend);
   auto [left, right] = stream_pair();
-  std::unique_ptr<Watch> watch;
-  watch = loop->watch(right.get(), 0, [&](uint32_t events) {
+  WatchedFd watched(std::move(right));
+  watched.watch(*loop, 0, [&](uint32_t events) {
     CHECK((events & EPOLLHUP) != 0);
-    watch.reset();  // its own
+    watched.unwatch();  // its own
     loop->stop();
   });
   const linger reset{.l_onoff = 1, .l_linger = 0};
@@ -98,17 +102,17 @@ TEST_CASE("a callback may destroy a watch that is ready in the same turn") {
   auto [c, d] = stream_pair();
   write_byte(a);
   write_byte(c);
-  std::unique_ptr<Watch> first, second;
+  WatchedFd first(std::move(b)), second(std::move(d));
   int calls = 0;
-  first = loop->watch(b.get(), EPOLLIN, [&](uint32_t) {
+  first.watch(*loop, EPOLLIN, [&](uint32_t) {
     ++calls;
-    second.reset();
-    first.reset();
+    second.unwatch();
+    first.unwatch();
   });
-  second = loop->watch(d.get(), EPOLLIN, [&](uint32_t) {
+  second.watch(*loop, EPOLLIN, [&](uint32_t) {
     ++calls;
-    first.reset();
-    second.reset();
+    first.unwatch();
+    second.unwatch();
   });
   auto timer = loop->timer([&] { loop->stop(); });
   timer->set(milliseconds(10));
@@ -122,13 +126,14 @@ TEST_CASE("a descriptor can be closed and its number watched again at once") {
   auto [left, right] = stream_pair();
   auto [other, spare] = stream_pair();
   write_byte(left);
-  std::unique_ptr<Watch> watch;
+  WatchedFd watched(std::move(right)), reused;
   int second_calls = 0;
-  watch = loop->watch(right.get(), EPOLLIN, [&, r = &right, s = &spare](uint32_t) {
-    watch.reset();
-    const int number = r->get();
-    REQUIRE(dup3(s->get(), number, O_CLOEXEC) == number);
-    watch = loop->watch(number, EPOLLIN, [&](uint32_t) {
+  watched.watch(*loop, EPOLLIN, [&, s = &spare](uint32_t) {
+    const int number = watched.get();
+    watched.reset();
+    reused = WatchedFd(Fd(dup3(s->get(), number, O_CLOEXEC)));
+    REQUIRE(reused.get() == number);
+    reused.watch(*loop, EPOLLIN, [&](uint32_t) {
       ++second_calls;
       loop->stop();
     });
