@@ -21,7 +21,8 @@ Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options)
 
   // A restarted agent must get its port back while connections of its predecessor linger in TIME_WAIT.
   SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"));
-  if (options.reuse_port) SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT"));
+  if (options.group == PortGroup::kMember)
+    SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT"));
   if (address.ip.is_v6()) SOCKMESH_CHECK(set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY"));
   if (options.transparent) {
     const auto made = address.ip.is_v6()
@@ -36,6 +37,11 @@ Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options)
     return fail(os_error(fmt::format("bind {}", address.to_string())));
   if (listen(fd.get(), options.backlog) != 0)
     return fail(os_error(fmt::format("listen on {}", address.to_string())));
+  // It listens, so nobody else did: bind() fails beside a listening socket, listen() beside one that began to
+  // listen in between. The kernel lets a listening socket become the first of a group
+  // (net/core/sock_reuseport.c, reuseport_add_sock).
+  if (options.group == PortGroup::kFirst)
+    SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT"));
   return fd;
 }
 

@@ -29,13 +29,20 @@ void Agent::publish(model::SnapshotPtr next) {
 
 // For every worker or for none, so that a port is either fully served or said to be missing.
 Result<void> Agent::open_port(const Bind& bind) {
+  using interception::PortGroup;
+  std::erase_if(leased_, [](const auto& one) { return one.second.expired(); });
+  Worker::Lease lease = leased_[bind.address.port].lock();
+  PortGroup group = lease ? PortGroup::kMember : PortGroup::kFirst;
+  if (!lease) lease = std::make_shared<int>();
   std::vector<Fd> sockets;
   for (size_t i = 0; i < workers.size(); ++i) {
-    SOCKMESH_TRY(socket, interception::listen_on(bind.address, {}));
+    SOCKMESH_TRY(socket, interception::listen_on(bind.address, {.group = group}));
     sockets.push_back(std::move(socket));
+    group = PortGroup::kMember;
   }
+  leased_[bind.address.port] = lease;
   for (size_t i = 0; i < workers.size(); ++i)
-    workers[i]->listen(std::move(sockets[i]), {bind.direction, bind.address.port, bind.listener});
+    workers[i]->listen(std::move(sockets[i]), {bind.direction, bind.address.port, bind.listener}, lease);
   return {};
 }
 
@@ -49,6 +56,7 @@ BoundPorts::Effects Agent::port_effects() {
 void Agent::stop_accepting(std::optional<model::Direction> direction) {
   ports->stop(direction);
   for (const auto& worker : workers) worker->close_listeners(direction);
+  if (!direction) listening.reset();
 }
 
 }  // namespace sockmesh::server

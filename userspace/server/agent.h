@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -44,6 +45,8 @@ struct Agent {
   size_t active() const;  // connections of all workers
 
   // --- main thread ---
+  // Leased to each capture socket, and held here while any other may be opened: gone when nobody listens.
+  Worker::Lease listening;
   void publish(model::SnapshotPtr next);
   BoundPorts::Effects port_effects();  // for `ports`: sockets of the workers
   // Closes the listening sockets of a direction, or all; open connections go on.
@@ -52,6 +55,10 @@ struct Agent {
 
  private:
   Result<void> open_port(const Bind& bind);
+
+  // Ports on which sockets of ours listen: a socket for another address, or for the listener that follows, is
+  // one more of the group. Main thread.
+  std::map<uint16_t, std::weak_ptr<const void>> leased_;
 
   mutable std::mutex mutex_;
   model::SnapshotPtr snapshot_;  // under mutex_

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+
+#include "base/strings.h"
 
 namespace sockmesh::server {
 
@@ -18,8 +21,12 @@ Result<RunDir> RunDir::claim(std::string path, uid_t uid, gid_t gid) {
   dir.pid_file_ = Fd(open(dir.pid_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!dir.pid_file_) return fail(os_error(fmt::format("opening {}", dir.pid_path())));
   if (flock(dir.pid_file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    char text[32] = {};
+    const ssize_t size = pread(dir.pid_file_.get(), text, sizeof text - 1, 0);
+    const auto pid = parse_number<pid_t>(trim({text, static_cast<size_t>(std::max<ssize_t>(size, 0))}));
     dir.pid_file_.reset();  // it is another agent's: not ours to remove
-    return fail("--run-dir '{}': another agent uses it", dir.path_);
+    return fail("--run-dir '{}': another agent uses it{}", dir.path_,
+                pid ? fmt::format(" (pid {})", *pid) : "");
   }
   // The socket is made, and everything removed, after privileges were dropped. A directory that was there
   // already is somebody's; whoever made it for us gave it to us.

@@ -17,6 +17,7 @@
 #include "server/agent.h"
 #include "server/drain.h"
 #include "server/memory.h"
+#include "server/namespace_claim.h"
 #include "server/privileges.h"
 #include "server/run_dir.h"
 #include "server/shutdown.h"
@@ -25,6 +26,8 @@
 namespace sockmesh::server {
 
 namespace {
+
+using interception::PortGroup;
 
 // Descriptors that are not connections: listeners, rings, maps, logs, admin clients.
 constexpr size_t kReservedDescriptors = 256;
@@ -78,8 +81,9 @@ struct CaptureSocket {
 };
 
 // The capture sockets of one worker: outbound and inbound, each in both families. A gateway has none, nor has
-// interception mode NONE.
-Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv6) {
+// interception mode NONE. The first worker's are the first of their ports, the others' share with them.
+Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv6,
+                                                interception::PortGroup group) {
   std::vector<CaptureSocket> sockets;
   if (options.identity.role == config::Role::kGateway || options.interception == Interception::kNone)
     return sockets;
@@ -88,6 +92,7 @@ Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv
       if (six && !ipv6) continue;
       interception::ListenOptions listen;
       listen.transparent = transparent;
+      listen.group = group;
       SOCKMESH_TRY(socket, interception::listen_on({IpAddress::any(six), port}, listen));
       sockets.push_back({std::move(socket), {direction, port, ""}});
     }
@@ -98,6 +103,14 @@ Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv
   SOCKMESH_CHECK(
       bind(model::Direction::kInbound, options.ports.inbound, options.interception == Interception::kTproxy));
   return sockets;
+}
+
+// What a second agent is told of this one.
+std::string holder_line(const Options& options) {
+  std::string line = options.identity.pod.empty()
+                         ? ""
+                         : fmt::format("pod {}.{}, ", options.identity.pod, options.identity.ns);
+  return line + "run-dir " + options.run_dir;
 }
 
 size_t max_connections(const Options& options, size_t descriptors) {
@@ -137,19 +150,28 @@ Result<void> serve(const Options& options) {
   Checkpoints checkpoints;
   SOCKMESH_TRY(descriptors, raise_descriptor_limit());
   SOCKMESH_TRY(run_dir, RunDir::claim(options.run_dir, options.uid, options.gid));
+  SOCKMESH_TRY(claim, NamespaceClaim::take(holder_line(options)));
   SOCKMESH_TRY(signals, signal_descriptor());
 
   const bool ipv6 = interception::ipv6_available();
   std::vector<std::vector<CaptureSocket>> capture;
   for (unsigned i = 0; i < options.workers; ++i) {
-    SOCKMESH_TRY(sockets, bind_capture(options, ipv6));
+    SOCKMESH_TRY(sockets, bind_capture(options, ipv6, i == 0 ? PortGroup::kFirst : PortGroup::kMember));
     capture.push_back(std::move(sockets));
   }
   checkpoints.reached("listening");
 
   // Made before the agent, and so outliving it: the agent's configuration watches with it.
   SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
+  NamespaceClaim holding = std::move(claim);  // here, so that it goes before the loop
+  holding.answer(*loop);
+  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
+  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
+  // until it accepts nothing more.
+  Worker::Lease listening(&holding,
+                          [&loop](NamespaceClaim* held) { loop->post([held] { held->release(); }); });
   Agent agent(options, max_connections(options, descriptors));
+  agent.listening = std::move(listening);
   agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
   agent.splicing = prepare_splicing(options.data_path, options.workers);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
@@ -164,7 +186,8 @@ Result<void> serve(const Options& options) {
   for (unsigned i = 0; i < options.workers; ++i) {
     SOCKMESH_TRY(worker, Worker::create(i, shared_by_workers(agent)));
     worker->start();
-    for (CaptureSocket& one : capture[i]) worker->listen(std::move(one.socket), std::move(one.entry));
+    for (CaptureSocket& one : capture[i])
+      worker->listen(std::move(one.socket), std::move(one.entry), agent.listening);
     agent.workers.push_back(std::move(worker));
   }
   checkpoints.reached("workers started");

@@ -44,6 +44,7 @@ struct Worker::Traffic {
   connection::Connections connections;
   struct Listening {
     SocketAddress address;
+    Lease lease;  // before the acceptor: goes after it
     std::unique_ptr<connection::Acceptor> acceptor;
   };
   std::vector<Listening> listening;
@@ -89,14 +90,15 @@ void Worker::names_changed() {
   loop_->post([this] { traffic_->upstreams.names_changed(); });
 }
 
-void Worker::listen(Fd socket, connection::Entry entry) {
+void Worker::listen(Fd socket, connection::Entry entry, Lease lease) {
   // Posted work is copied about, a descriptor can't be.
   auto owned = std::make_shared<Fd>(std::move(socket));
-  loop_->post([this, owned, entry = std::move(entry)] {
+  loop_->post([this, lease = std::move(lease), owned, entry = std::move(entry)] {
     const auto address = SocketAddress::local_of(owned->get());
     if (!address) return;
-    traffic_->listening.push_back({*address, std::make_unique<connection::Acceptor>(
-                                                 *loop_, traffic_->connections, std::move(*owned), entry)});
+    traffic_->listening.push_back(
+        {*address, lease,
+         std::make_unique<connection::Acceptor>(*loop_, traffic_->connections, std::move(*owned), entry)});
   });
 }
 

@@ -45,7 +45,9 @@ class Worker {
   void start();
   void publish(model::SnapshotPtr snapshot);
   void names_changed();
-  void listen(Fd socket, connection::Entry entry);
+  // `lease` is let go of once the socket is closed, whoever closes it, in the worker's thread.
+  using Lease = std::shared_ptr<const void>;
+  void listen(Fd socket, connection::Entry entry, Lease lease);
   void close_listener(const Bind& bind);
   // All of them, or those of a direction; whoever waits in a backlog is taken first.
   void close_listeners(std::optional<model::Direction> direction);
