@@ -1,6 +1,8 @@
 // sockmeshctl status: is it well, which configuration does it follow, which lanes may it use and why.
 #include "ctl/status.h"
 
+#include <algorithm>
+
 #include "ctl/commands.h"
 #include "ctl/subject.h"
 #include "ctl/table.h"
@@ -61,7 +63,19 @@ std::string config_text(const Json& config) {
                          : fmt::format("configuration {} (number {}) of {}, from {} {}\n", version,
                                        cell(config, "generation"), cell(config, "loaded"),
                                        cell(config, "source"), cell(config, "location"));
-  if (!error.empty()) text += fmt::format("  the last load was refused, the one before stays: {}\n", error);
+  if (error.empty()) return text;
+  const auto problems = std::max<uint64_t>(config.value("problems", uint64_t{1}), 1);
+  const bool refused = config.value("refused", version.empty());
+  if (version.empty())
+    text += fmt::format("  not admitted, connections are held: {}\n", error);
+  else if (refused)
+    text += fmt::format("  the last load was refused, what was in force stays: {}\n", error);
+  else
+    text += fmt::format(
+        "  {} problem{} in what was loaded; broken objects keep their last good version, if there is "
+        "one. The first: {}\n",
+        problems, problems == 1 ? "" : "s", error);
+  if (refused && problems > 1) text += fmt::format("  {} problems in all\n", problems);
   return text;
 }
 

@@ -48,11 +48,14 @@ struct WorkerStatus {
 
 // Where configuration comes from and how the last load went.
 struct ConfigStatus {
-  std::string source;      // "folder", "kubernetes", "xds"
-  std::string location;    // the folder, API server or istiod
-  WallTime loaded{};       // of the snapshot in force
-  uint64_t rejected = 0;   // loads that left the last good configuration in force
-  std::string last_error;  // of the last load, "" when it was good
+  std::string source;     // "folder", "kubernetes", "xds"
+  std::string location;   // the folder, API server or istiod
+  WallTime loaded{};      // of the snapshot in force
+  uint64_t rejected = 0;  // loads that left the last good configuration in force
+  std::string
+      last_error;         // of the last load: why it was refused, else its first problem; "" when it was good
+  uint64_t problems = 0;  // of the last load, all of them
+  bool refused = false;   // the last load: it changed nothing, what was in force, if anything, is
 };
 
 // A port that a listener is to have and that could not be bound so far.

@@ -24,7 +24,9 @@ Json config_view(const ConfigStatus& config, const model::Snapshot* snapshot) {
           {"generation", snapshot ? snapshot->generation : 0},
           {"loaded", snapshot ? Json(utc(config.loaded)) : Json(nullptr)},
           {"rejected", config.rejected},
-          {"lastError", text_or_null(config.last_error)}};
+          {"lastError", text_or_null(config.last_error)},
+          {"problems", config.problems},
+          {"refused", config.refused}};
 }
 
 Json identity_view(const AgentStatus& status, const model::Snapshot* snapshot) {

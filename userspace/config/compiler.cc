@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "config/clusters.h"
+#include "config/egress_annotations.h"
 #include "config/gateway.h"
 #include "config/inbound.h"
 #include "config/outbound.h"
@@ -12,16 +13,28 @@ namespace sockmesh::config {
 
 namespace {
 
-constexpr char kEgressPermit[] = "sockmesh.io/egressPermit";
-constexpr char kEgressBlock[] = "sockmesh.io/egressBlock";
-
-void add_prefixes(const std::string& text, std::vector<Prefix>& to) {
-  for (std::string_view part : split(text, ','))
-    if (const auto prefix = Prefix::parse(trim(part))) to.push_back(*prefix);
+// Returns the first entry that is no CIDR block, "" when there is none.
+std::string add_prefixes(const std::string& text, std::vector<Prefix>& to) {
+  std::string bad;
+  for (std::string_view part : split(text, ',')) {
+    if (trim(part).empty()) continue;
+    if (const auto prefix = Prefix::parse(trim(part))) {
+      to.push_back(*prefix);
+    } else if (bad.empty()) {
+      bad = trim(part);
+    }
+  }
+  return bad;
 }
 
-// The mesh's lists and, from annotations of the pod, its own on top.
-model::EgressPolicy egress_policy(const World& world) {
+model::Finding bad_annotation(const Pod& pod, const char* name, const std::string& bad, const char* effect) {
+  return {"SM0301", model::Severity::kError, pod.meta.origin(),
+          fmt::format("annotation {}: '{}': expected a comma list of CIDR blocks; {}", name, bad, effect)};
+}
+
+// The mesh's lists and, from annotations of the pod, its own on top. An entry that cannot be read never lets
+// more out: a permit less closes, and a list of blocks with a hole blocks everything.
+model::EgressPolicy egress_policy(const World& world, std::vector<model::Finding>& findings) {
   model::EgressPolicy policy;
   policy.permit = world.mesh->egress_permit;
   policy.block = world.mesh->egress_block;
@@ -33,14 +46,17 @@ model::EgressPolicy egress_policy(const World& world) {
     return it == world.self.pod->meta.annotations.end() ? nullptr : &it->second;
   };
   if (const std::string* permit = annotation(kEgressPermit)) {
-    add_prefixes(*permit, policy.permit);
+    if (const std::string bad = add_prefixes(*permit, policy.permit); !bad.empty())
+      findings.push_back(bad_annotation(*world.self.pod, kEgressPermit, bad, "this one permits nothing"));
     policy.origin = world.self.pod->meta.origin();
   }
   if (const std::string* block = annotation(kEgressBlock)) {
     if (trim(*block) == "*") {
       policy.block_all = true;
-    } else {
-      add_prefixes(*block, policy.block);
+    } else if (const std::string bad = add_prefixes(*block, policy.block); !bad.empty()) {
+      policy.block_all = true;
+      findings.push_back(bad_annotation(*world.self.pod, kEgressBlock, bad,
+                                        "until it is one, all egress outside of the registry is blocked"));
     }
     policy.origin = world.self.pod->meta.origin();
   }
@@ -90,8 +106,8 @@ Built build_snapshot(const World& world) {
   snapshot->self_labels = world.self.labels;
   snapshot->self_ips = world.self.ips;
   snapshot->mesh = settings_of(world);
-  snapshot->egress = egress_policy(world);
   snapshot->findings = world.gateway_api.findings;
+  snapshot->egress = egress_policy(world, snapshot->findings);
 
   const auto add_clusters = [&](const std::vector<model::ClusterPtr>& clusters) {
     for (const auto& cluster : clusters) snapshot->clusters.emplace(cluster->name, cluster);

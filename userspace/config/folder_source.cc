@@ -87,6 +87,7 @@ struct FolderSource::Impl {
     std::vector<ReadProblem> problems;  // of the text last read
     std::string error;                  // why it could not be read last, "" when it could
     bool whole = false;                 // no object of the text last read was left out
+    bool known = true;                  // which objects the text last read holds
     bool forgotten = false;             // what is in force was let go of, and not read again as a whole
   };
 
@@ -118,6 +119,7 @@ struct FolderSource::Impl {
     file.hash = hash;
     file.good = std::move(fresh);
     file.problems = std::move(problems);
+    file.known = all_readable;
     file.whole = all_readable && std::none_of(file.problems.begin(), file.problems.end(),
                                               [](const auto& problem) { return problem.object_dropped; });
     if (file.whole) file.forgotten = false;
@@ -162,10 +164,13 @@ struct FolderSource::Impl {
     return news;
   }
 
+  // `problems`: of the folder itself.
   Loaded assemble(std::vector<ReadProblem> problems) const {
     std::vector<const Resources*> parts;
+    std::string unreadable = problems.empty() ? "" : problems.front().to_string();
     for (const auto& [name, file] : files) {
       parts.push_back(&file.good);
+      if (unreadable.empty()) unreadable = unreadable_part(name, file);
       if (!file.error.empty()) {
         const char* rest = file.hash != 0 ? "; until then its last good content stays in force" : "";
         problems.push_back({name, 0, "", "", file.error + rest});
@@ -175,7 +180,18 @@ struct FolderSource::Impl {
     Loaded result;
     result.resources = combine(parts, problems);
     result.problems = std::move(problems);
+    result.unreadable = std::move(unreadable);
     return result;
+  }
+
+  static std::string unreadable_part(const std::string& name, const File& file) {
+    if (!file.error.empty()) return fmt::format("{}: {}", name, file.error);
+    if (file.known) return "";
+    // The one that says so has no object's name; there may be remarks before it, which are part of the story.
+    for (const ReadProblem& problem : file.problems)
+      if (problem.object.empty() || problem.object.ends_with('/') || problem.object.ends_with(' '))
+        return problem.to_string();
+    return fmt::format("{}: a document of it does not say which object it is", name);
   }
 };
 
@@ -193,17 +209,17 @@ Result<std::unique_ptr<FolderSource>> FolderSource::open(std::string folder) {
 
 int FolderSource::watch_fd() const { return impl_->watch.fd(); }
 
-FolderSource::Loaded FolderSource::load() {
+FolderSource::Loaded FolderSource::load(Look look) {
   Impl& impl = *impl_;
   const bool happened = impl.watch.drain();
   impl.last.changed = false;
-  if (!happened && impl.loaded) return impl.last;
+  if (!happened && impl.loaded && look == Look::kChanges) return impl.last;
+  if (look == Look::kEverything)
+    for (auto& [name, file] : impl.files) file.stamp = {};
 
   impl.watch.begin_scan();
   FolderScan scan = scan_folder(impl.folder, [&](const std::string& folder) { impl.watch.add(folder); });
-  if (const std::string error = impl.watch.end_scan(); !error.empty()) {
-    scan.problems.push_back({impl.folder, 0, "", "", error + "; changes there are not seen"});
-  }
+  const std::string unwatched = impl.watch.end_scan();
   bool news = !impl.loaded || !impl.last.complete;
   if (scan.found) {
     news |= impl.refresh_all(scan);
@@ -214,6 +230,8 @@ FolderSource::Loaded FolderSource::load() {
   const bool complete = !news || impl.recall(scan);
   const bool known = !impl.forgot_something();
   Loaded now = impl.assemble(std::move(scan.problems));
+  if (!unwatched.empty())
+    now.problems.push_back({impl.folder, 0, "", "", unwatched + "; changes there are not seen"});
   now.changed = news || (known && now.problems != impl.last.problems);
   now.complete = complete;
   impl.last = std::move(now);

@@ -25,7 +25,8 @@ class FolderSource {
   ~FolderSource();
 
   // Readable when the folder may have changed; then call load(), after kSettleTime, in which a person's `cp
-  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source.
+  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source,
+  // which closes it; whoever watches it watches a duplicate.
   int watch_fd() const;
   static constexpr std::chrono::milliseconds kSettleTime{50};
 
@@ -35,9 +36,15 @@ class FolderSource {
                                         // last-good files included
     bool changed = false;               // some content, or what can be read, differs from the load before
     bool complete = true;               // false: see forget(); `resources` is then of no use
+    std::string unreadable;  // the first thing of which nobody knows which objects it holds: a file
+                             // that cannot be read, a document that is no YAML; "": all is known
   };
-  // Drains the watch and reads what changed since the last call (everything the first time).
-  Loaded load();
+  // kChanges: drains the watch and reads what changed since the last call (everything the first time).
+  // kEverything: reads every file again, whatever the watch and the files' times say. Not everything that
+  // changes a file shows there: a file that is bind-mounted from elsewhere, a hard link to it, another
+  // machine's writes to NFS.
+  enum class Look : uint8_t { kChanges, kEverything };
+  Loaded load(Look look = Look::kChanges);
 
   // Lets go of the objects of all files of which nothing had to be left out: the parsed form of a big folder
   // takes more memory than its owner may want to spend between changes. The next change reads these files

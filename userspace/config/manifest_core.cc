@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/egress_annotations.h"
 #include "config/manifest_formats.h"
 #include "config/manifest_kinds.h"
 
@@ -123,6 +124,15 @@ void read_pod_status(const Fields& status, Pod& pod) {
   });
 }
 
+// Whether an annotation that restricts the pod is there and could not be read.
+bool lost_policy(const Fields& metadata, const Meta& meta) {
+  const yaml::Node* annotations = metadata.node("annotations");
+  if (meta.kind != "Pod" || annotations == nullptr) return false;
+  if (!annotations->is_mapping()) return true;
+  const yaml::Node* block = annotations->find(kEgressBlock);  // a permit less only closes
+  return block != nullptr && !block->is_null() && !meta.annotations.contains(kEgressBlock);
+}
+
 }  // namespace
 
 bool read_meta(const Fields& object, bool namespaced, Meta& meta) {
@@ -134,8 +144,9 @@ bool read_meta(const Fields& object, bool namespaced, Meta& meta) {
   object.context().begin_object(meta.ns.empty() ? fmt::format("{} {}", meta.kind, meta.name)
                                                 : fmt::format("{} {}/{}", meta.kind, meta.ns, meta.name));
   if (!named || !placed || meta.name.empty()) return object.drop();
-  metadata.map("labels", meta.labels, kText);  // a label less: selected by fewer
-  metadata.map("annotations", meta.annotations, kText);
+  // A label less: selected by fewer. But fewer may be the Sidecar that restricts a pod.
+  if (!metadata.map("labels", meta.labels, kText) && meta.kind == "Pod") object.drop();
+  if (!metadata.map("annotations", meta.annotations, kText) && lost_policy(metadata, meta)) object.drop();
   meta.annotations.erase(
       "kubectl.kubernetes.io/last-applied-configuration");  // the object once more, as text
   if (WallTime created;

@@ -263,41 +263,50 @@ void read_gateway(const Fields& object, Meta&& meta, Resources& out) {
   keep(out.gateways, std::move(gateway), object);
 }
 
+// It decides policy, so it is used whole or not at all, as Kubernetes' API server would take it: without an
+// egress listener its port falls to the next one, without any everything is visible, without an unreadable
+// outboundTrafficPolicy the mesh's holds, and without its selector it is somebody else's.
 void read_sidecar(const Fields& object, Meta&& meta, Resources& out) {
   Sidecar sidecar{std::move(meta)};
-  const Fields spec = object.child("spec");
-  if (const Fields selector = spec.child("workloadSelector"); selector.present()) {
+  const Fields spec = vital_child(object, "spec");
+  if (const Fields selector = vital_child(spec, "workloadSelector"); selector.present()) {
     read_selector(selector, "labels", sidecar.workload_selector.emplace());
   }
-  spec.each("egress", [&](const Fields& in) {
-    Sidecar::Egress egress;
-    egress.line = in.line();
-    bool good =
-        all_good({in.list("hosts", egress.hosts, kScopedHost, kRequired), in.read("bind", egress.bind, kBind),
-                  in.read("captureMode", egress.capture_none, kCaptureModes)});
-    if (const Fields port = in.child("port"); port.present() && egress.bind.starts_with("unix:")) {
-      good = port.read("protocol", egress.port.emplace().protocol, kProtocol) && good;  // has no number
-    } else if (port.present()) {
-      good = all_good({good, read_istio_port(port, egress.port.emplace())});
-    }
-    if (good) sidecar.egress.push_back(std::move(egress));
-    return good;
-  });
-  spec.each("ingress", [&](const Fields& in) {
-    Sidecar::Ingress ingress;
-    ingress.line = in.line();
-    const bool good =
-        all_good({read_istio_port(in.child("port"), ingress.port), in.read("bind", ingress.bind, kBind),
-                  in.read("defaultEndpoint", ingress.default_endpoint, kDefaultEndpoint)});
-    read_part(in, "connectionPool", ingress.connection_pool, read_connection_pool);
-    if (good) sidecar.ingress.push_back(std::move(ingress));
-    return good;
-  });
-  if (const Fields policy = spec.child("outboundTrafficPolicy"); policy.present()) {
+  spec.each(
+      "egress",
+      [&](const Fields& in) {
+        Sidecar::Egress egress;
+        egress.line = in.line();
+        bool good = all_good({in.list("hosts", egress.hosts, kScopedHost, kRequired),
+                              in.read("bind", egress.bind, kBind),
+                              in.read("captureMode", egress.capture_none, kCaptureModes)});
+        if (const Fields port = in.child("port"); port.present() && egress.bind.starts_with("unix:")) {
+          good = port.read("protocol", egress.port.emplace().protocol, kProtocol) && good;  // has no number
+        } else if (port.present()) {
+          good = all_good({good, read_istio_port(port, egress.port.emplace())});
+        }
+        if (good) sidecar.egress.push_back(std::move(egress));
+        return good;
+      },
+      kVital);
+  spec.each(
+      "ingress",
+      [&](const Fields& in) {
+        Sidecar::Ingress ingress;
+        ingress.line = in.line();
+        const bool good =
+            all_good({read_istio_port(in.child("port"), ingress.port), in.read("bind", ingress.bind, kBind),
+                      in.read("defaultEndpoint", ingress.default_endpoint, kDefaultEndpoint)});
+        read_part(in, "connectionPool", ingress.connection_pool, read_connection_pool);
+        if (good) sidecar.ingress.push_back(std::move(ingress));
+        return good;
+      },
+      kVital);
+  if (const Fields policy = vital_child(spec, "outboundTrafficPolicy"); policy.present()) {
     OutboundTrafficPolicy outbound;
     outbound.line = policy.line();
     outbound.registry_only = true;  // the mode of a block that names none
-    if (policy.read("mode", outbound.registry_only, kOutboundModes)) sidecar.outbound = outbound;
+    if (policy.read("mode", outbound.registry_only, kOutboundModes, kVital)) sidecar.outbound = outbound;
     if (const Fields proxy = policy.child("egressProxy"); proxy.present() && sidecar.outbound) {
       if (Destination destination; read_destination(proxy, destination)) {
         sidecar.outbound->egress_proxy = std::move(destination);

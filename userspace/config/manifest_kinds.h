@@ -40,7 +40,8 @@ void read_config_map(const Fields& object, Meta&& meta, Resources& out);
 
 // ---- parts that several kinds share ----
 
-// metadata. False (and the object is left out) without a usable name.
+// metadata. False (and the object is left out) without a usable name. A Pod is left out, too, when a label or
+// an annotation that decides its policy cannot be read.
 bool read_meta(const Fields& object, bool namespaced, Meta& meta);
 // A selector that lost a term would select more than was meant: then the object is left out.
 bool read_selector(const Fields& in, std::string_view key, Labels& out);
@@ -57,6 +58,14 @@ void read_locality(const Fields& in, TrafficPolicy::LoadBalancer& out);
 template <typename T>
 void keep(List<T>& list, T&& value, const Fields& object) {
   if (!object.context().dropped()) list.push_back(std::make_shared<const T>(std::forward<T>(value)));
+}
+
+// The mapping under `key` of an object that is used whole or not at all: what is there and is no mapping leaves
+// the object out, as if it were absent it would mean something else.
+inline Fields vital_child(const Fields& in, std::string_view key) {
+  Fields part = in.child(key);
+  if (in.has(key) && !part.present()) in.drop();
+  return part;
 }
 
 // Fills an optional part of a value from the mapping under `key`, when there is one.

@@ -23,9 +23,12 @@ void read_optional_duration(const Fields& in, std::string_view key, std::optiona
   if (in.has(key) && in.read(key, value, format)) out = value;
 }
 
+// What decides policy leaves the whole MeshConfig out when it cannot be read, so that the last good one
+// holds, or none at all; istiod, too, takes a mesh configuration whole or not at all. The rest is used in
+// part.
 void read_traffic(const Fields& in, MeshConfig& mesh) {
-  in.child("outboundTrafficPolicy").read("mode", mesh.outbound_registry_only, kOutboundModes);
-  in.child("inboundTrafficPolicy").read("mode", mesh.inbound_localhost, kInboundModes);
+  vital_child(in, "outboundTrafficPolicy").read("mode", mesh.outbound_registry_only, kOutboundModes, kVital);
+  vital_child(in, "inboundTrafficPolicy").read("mode", mesh.inbound_localhost, kInboundModes, kVital);
   read_optional_duration(in, "connectTimeout", mesh.connect_timeout, kPositiveDuration);
   read_optional_duration(in, "protocolDetectionTimeout", mesh.protocol_detection_timeout, kDuration);
   read_optional_duration(in, "dnsRefreshRate", mesh.dns_refresh_rate, kPositiveDuration);
@@ -45,11 +48,12 @@ void read_traffic(const Fields& in, MeshConfig& mesh) {
 }
 
 void read_names(const Fields& in, MeshConfig& mesh) {
-  in.read("rootNamespace", mesh.root_namespace, kNamespaceName);
+  in.read("rootNamespace", mesh.root_namespace, kNamespaceName, kVital);  // whose Sidecar is everybody's
   in.read("trustDomain", mesh.trust_domain, kHost);
-  in.list("defaultServiceExportTo", mesh.default_service_export_to, kText);
-  in.list("defaultVirtualServiceExportTo", mesh.default_virtual_service_export_to, kText);
-  in.list("defaultDestinationRuleExportTo", mesh.default_destination_rule_export_to, kText);
+  // Empty, they would mean everybody.
+  in.list("defaultServiceExportTo", mesh.default_service_export_to, kText, kVital);
+  in.list("defaultVirtualServiceExportTo", mesh.default_virtual_service_export_to, kText, kVital);
+  in.list("defaultDestinationRuleExportTo", mesh.default_destination_rule_export_to, kText, kVital);
   in.read("compatibilityVersion", mesh.compatibility_version, kCompatibilityVersions);
 }
 
@@ -61,14 +65,16 @@ void read_proxy_config(const Fields& in, MeshConfig& mesh) {
   mesh.gateway_proxy_protocol = topology.child("proxyProtocol").present();
 }
 
-// `sockmesh`: what Istio has no field for. Lists that lost an entry are used without it: a permit less
-// closes, and the block list is worth its other entries; the problem says which one is missing.
+// `sockmesh`: what Istio has no field for. A permit less closes; a block less would open.
 void read_own(const Fields& in, MeshConfig& mesh) {
   in.read("domain", mesh.domain, kHost);  // istiod has it from its command line
-  const Fields egress = in.child("egress");
+  const Fields egress = vital_child(in, "egress");
   egress.list("permit", mesh.egress_permit, kPrefix);
-  egress.list("block", mesh.egress_block, kPrefix);
-  egress.read("blockAll", mesh.egress_block_all, kBool);
+  egress.list("block", mesh.egress_block, kPrefix, kVital);
+  if (const yaml::Node* block = egress.node("block");
+      block != nullptr && block->is_sequence() && mesh.egress_block.size() < block->members.size())
+    egress.drop();
+  egress.read("blockAll", mesh.egress_block_all, kBool, kVital);
 }
 
 void read_mesh(const Fields& in, MeshConfig& mesh) {
@@ -78,7 +84,7 @@ void read_mesh(const Fields& in, MeshConfig& mesh) {
   in.read("accessLogFormat", mesh.access_log_format, kText);
   in.read("accessLogEncoding", mesh.access_log_encoding, kLogEncodings);
   read_proxy_config(in.child("defaultConfig"), mesh);
-  read_own(in.child("sockmesh"), mesh);
+  read_own(vital_child(in, "sockmesh"), mesh);
 }
 
 }  // namespace

@@ -4,11 +4,16 @@
 
 #include <algorithm>
 
+#include "base/one_line.h"
+
 namespace sockmesh::server {
 
 namespace {
 
 constexpr Duration kMissingFolderPause = std::chrono::seconds(1);
+// While what is there may not be used and nothing else is in force: reading everything again costs what it
+// costs.
+constexpr Duration kHeldPause = std::chrono::seconds(5);
 
 // Up to so many objects are kept in parsed form, some 4 KB each, so that a change is compiled in
 // milliseconds. With more, what the agent decides by is all that it keeps (1.5 KB an object), and a change
@@ -29,7 +34,7 @@ Configuration::Configuration(event::Loop& loop, std::string folder, config::Prox
       folder_(std::move(folder)),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
-      settle_(loop.timer([this] { source_ ? load() : open(); })) {
+      settle_(loop.timer([this] { look_again(); })) {
   status_.source = "folder";
   status_.location = folder_;
 }
@@ -43,7 +48,8 @@ void Configuration::open() {
   if (!watch) {
     const std::lock_guard lock(mutex_);
     if (status_.last_error != watch.error().message)
-      spdlog::warn("{}; connections are held until there is a configuration", watch.error().message);
+      spdlog::warn("{}; connections are held until there is a configuration",
+                   one_line(watch.error().message));
     status_.last_error = watch.error().message;
     settle_->set(kMissingFolderPause);
     return;
@@ -54,34 +60,59 @@ void Configuration::open() {
     watch_.set_events(0);  // load() drains it
     settle_->set(config::FolderSource::kSettleTime);
   });
-  load();
+  load(Look::kChanges);
 }
 
-void Configuration::reload() {
-  if (source_) load();
+void Configuration::look_again() {
+  if (!source_) return open();
+  // What could not be read at start may become readable without an event: out of descriptors, a stale mount.
+  load(in_force() ? Look::kChanges : Look::kEverything);
 }
 
-void Configuration::load() {
-  auto loaded = source_->load();
+void Configuration::reload() { source_ ? load(Look::kEverything) : open(); }
+
+void Configuration::load(Look look) {
+  auto loaded = source_->load(look);
   watch_.set_events(EPOLLIN);
-  report(loaded.problems);
-  const bool first = generation_ == 0;
-  {
-    const std::lock_guard lock(mutex_);
-    const bool dropped =
-        std::any_of(loaded.problems.begin(), loaded.problems.end(),
-                    [](const config::ReadProblem& problem) { return problem.object_dropped; });
-    if (dropped) ++status_.rejected;
-    status_.last_error = loaded.problems.empty() ? "" : loaded.problems.front().to_string();
-  }
-  if (!loaded.complete) {
-    spdlog::warn("nothing changes until the folder can be read as a whole");
-    return;
-  }
-  if (!loaded.changed && !first) return;
+  // Without a change what was decided about it stands; its resources may have been let go of.
+  const bool news = loaded.changed || !in_force() || !loaded.complete;
+  if (news) refusal_ = refusal_of(loaded);
+  report(loaded);
+  if (!in_force() && !refusal_.empty()) settle_->set(kHeldPause);
+  if (news && refusal_.empty()) publish(std::move(loaded.resources));
+}
 
+std::string Configuration::refusal_of(const config::FolderSource::Loaded& loaded) const {
+  if (!loaded.complete) return "nothing changes until the folder can be read as a whole";
+  return config::refusal({loaded.resources, loaded.problems, loaded.unreadable}, identity_,
+                         policy_ ? &*policy_ : nullptr);
+}
+
+void Configuration::report(const config::FolderSource::Loaded& loaded) {
+  std::vector<std::string> problems;
+  if (!refusal_.empty())
+    problems.push_back(fmt::format("configuration refused, {}: {}",
+                                   in_force() ? "what is in force stays" : "connections are held", refusal_));
+  for (const config::ReadProblem& problem : loaded.problems) problems.push_back(problem.to_string());
+  const std::string where = fmt::format("`sockmeshctl analyze {}` tells all", folder_);
+  for (const std::string& line : log_.lines(problems, problems.size(), where, loop_.now()))
+    spdlog::warn("{}", line);
+
+  const bool dropped = std::any_of(loaded.problems.begin(), loaded.problems.end(),
+                                   [](const config::ReadProblem& problem) { return problem.object_dropped; });
+  const std::lock_guard lock(mutex_);
+  if (loaded.changed && (dropped || !refusal_.empty())) ++status_.rejected;
+  status_.problems = loaded.problems.size();
+  status_.refused = !refusal_.empty();
+  status_.last_error = !refusal_.empty()         ? refusal_
+                       : loaded.problems.empty() ? ""
+                                                 : loaded.problems.front().to_string();
+}
+
+void Configuration::publish(config::Resources resources) {
   const MonotonicTime began = monotonic_now();
-  const model::SnapshotPtr made = compile(std::move(loaded.resources));
+  policy_ = config::policy_objects(resources, identity_);
+  const model::SnapshotPtr made = compile(std::move(resources));
   if (made == snapshot_) return;
   // The compiler made it a moment ago and nobody else has seen it yet.
   const auto snapshot = std::const_pointer_cast<model::Snapshot>(made);
@@ -109,16 +140,6 @@ model::SnapshotPtr Configuration::compile(config::Resources resources) {
   }
   if (!compiler_) compiler_ = std::make_unique<config::Compiler>(identity_);
   return compiler_->compile(std::move(resources));
-}
-
-void Configuration::report(const std::vector<config::ReadProblem>& problems) {
-  std::set<std::string> now;
-  for (const config::ReadProblem& problem : problems) {
-    std::string text = problem.to_string();
-    if (!reported_.contains(text)) spdlog::warn("{}", text);
-    now.insert(std::move(text));
-  }
-  reported_ = std::move(now);
 }
 
 admin::ConfigStatus Configuration::status() const {

@@ -249,7 +249,8 @@ AgentStatus sample_status() {
                    .rejected = 1,
                    .last_error =
                        "routes.yaml:12: VirtualService default/echo: spec.tcp[0].route[0].weight: "
-                       "'x': expected a number"};
+                       "'x': expected a number",
+                   .problems = 3};
   status.unbound = {{"0.0.0.0_31400", "0.0.0.0:31400", "bind 0.0.0.0:31400: Address already in use"}};
   status.lanes = {{"epoll", true, false, "always available", 0, 0},
                   {"io_uring", true, true, "passed: multishot receive, buffer ring", 1, 12},

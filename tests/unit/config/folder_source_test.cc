@@ -404,3 +404,49 @@ TEST_CASE("what is forgotten and broken by the next change keeps everything from
   CHECK(loaded.complete);
   CHECK(loaded.problems.empty());
 }
+
+TEST_CASE("what nobody knows the content of is said, until it is known or gone") {
+  Folder folder;
+  folder.write("good.yaml", service("good"));
+  folder.write("bad.yaml", "kind: [\n");
+  Opened opened(folder);
+  CHECK(opened.first.unreadable.starts_with("bad.yaml:"));
+  folder.write("bad.yaml", service("bad"));
+  CHECK(await_names(*opened.source, "bad good").unreadable.empty());
+  // An object that is left out is known by its name.
+  folder.write("bad.yaml",
+               "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {clusterIP: nowhere}\n");
+  auto loaded = await(*opened.source, [](const auto& now) { return !now.problems.empty(); });
+  CHECK(loaded.unreadable.empty());
+  // No name, or a kind of a version that nobody reads here.
+  folder.write("bad.yaml", "apiVersion: v9\nkind: Service\nmetadata: {name: bad}\n");
+  loaded = await(*opened.source, [](const auto& now) { return !now.unreadable.empty(); });
+  CHECK(loaded.unreadable.starts_with("bad.yaml:"));
+  fs::remove(folder / "bad.yaml");
+  CHECK(await_names(*opened.source, "good").unreadable.empty());
+  fs::create_symlink("/nowhere.yaml", folder / "link.yaml");
+  loaded = await(*opened.source, [](const auto& now) { return !now.problems.empty(); });
+  CHECK(loaded.unreadable.starts_with("link.yaml:"));
+}
+
+TEST_CASE("everything is read again when asked, though no watch tells and no time of a file changed") {
+  Folder folder, elsewhere;
+  const fs::path link = elsewhere / "link.yaml";
+  folder.write("a.yaml", service("a", "10.96.0.1"));
+  fs::create_hard_link(folder / "a.yaml", link);
+  Opened opened(folder);
+  while (readable(*opened.source, 200)) opened.source->load();  // the link count changed, which is told
+  // Through another name of the file, to which nobody listens.
+  std::ofstream(link) << service("b", "10.96.0.2");
+  CHECK_FALSE(readable(*opened.source, 200));
+  CHECK(names(opened.source->load()) == "a");
+  const auto everything = opened.source->load(FolderSource::Look::kEverything);
+  CHECK(everything.changed);
+  CHECK(names(everything) == "b");
+  CHECK_FALSE(opened.source->load(FolderSource::Look::kEverything).changed);
+
+  opened.source->forget();
+  CHECK_FALSE(opened.source->load(FolderSource::Look::kEverything).changed);
+  std::ofstream(link) << service("c", "10.96.0.3");
+  CHECK(names(opened.source->load(FolderSource::Look::kEverything)) == "c");
+}
