@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <stdexcept>
@@ -43,27 +44,16 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
   // The pod sees the mesh's names as its /etc/hosts; stdout is the access log, stderr what the agent says.
   const std::string script =
       fmt::format("mount --bind {} /etc/hosts && exec \"$@\" 2>{}", hosts, dir_.file("stderr"));
-  std::vector<std::string> argv{"unshare",
-                                "--mount",
-                                "sh",
-                                "-c",
-                                script,
-                                "sh",
-                                built_program("sockmesh-agent"),
-                                "--role",
-                                options.role,
-                                "--config",
-                                config,
-                                "--run-dir",
-                                run_dir_,
-                                "--data-path",
-                                options.data_path,
-                                "--workers",
-                                std::to_string(options.workers),
-                                "--drain-duration",
-                                "0s",
-                                "--interception-mode",
-                                options.interception};
+  std::vector<std::string> argv{"unshare", "--mount", "sh", "-c", script, "sh"};
+  argv.insert(argv.end(), options.before.begin(), options.before.end());
+  for (const std::string& word :
+       {built_program("sockmesh-agent"), std::string("--role"), options.role, std::string("--config"), config,
+        std::string("--run-dir"), run_dir_, std::string("--data-path"), options.data_path,
+        std::string("--workers"), std::to_string(options.workers), std::string("--interception-mode"),
+        options.interception})
+    argv.push_back(word);
+  if (std::find(options.more.begin(), options.more.end(), "--drain-duration") == options.more.end())
+    argv.insert(argv.end(), {"--drain-duration", "0s"});
   argv.insert(argv.end(), options.more.begin(), options.more.end());
   auto process = Process::start({.argv = std::move(argv),
                                  .netns = &pod.netns,
@@ -73,15 +63,22 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
                                  .output = dir_.file("stdout")});
   must(process.has_value(), "starting the agent");
   process_ = std::move(*process);
-  const SocketAddress health{IpAddress::loopback(false), 15021};
-  const bool ready = eventually(
+}
+
+void Agent::wait(const std::string& name, const AgentOptions& options) {
+  const bool there = eventually(
       [&] {
         if (!process_.running()) return true;
-        const auto response = http_get(pod_.netns, health, "/healthz/ready");
-        return response && response->status == 200;
+        const int status = readiness().first;
+        return status == 200 || (!options.ready && status != 0);
       },
       std::chrono::seconds(20));
-  must(ready && process_.running(), "the agent of " + name + " does not become ready:\n" + errors());
+  must(there && process_.running(), "the agent of " + name + " does not become ready:\n" + errors());
+}
+
+std::pair<int, std::string> Agent::readiness() const {
+  const auto response = http_get(pod_.netns, {IpAddress::loopback(false), 15021}, "/healthz/ready");
+  return response ? std::pair(response->status, response->body) : std::pair(0, std::string());
 }
 
 nlohmann::json Agent::ctl(const std::string& command) const {
@@ -161,14 +158,24 @@ Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
             "15090,15021,15020",
             "--dual-stack"},
            &pod.netns);
-  agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
-  return *agents_.back();
+  return agent(pod, name, std::move(options));
 }
 
 Agent& Mesh::gateway(Pod& pod, const std::string& name, AgentOptions options) {
   options.role = "gateway";
+  return agent(pod, name, std::move(options));
+}
+
+Agent& Mesh::agent(Pod& pod, const std::string& name, AgentOptions options) {
   agents_.push_back(std::make_unique<Agent>(pod, name, config_.path(), names_.file("hosts"), options));
+  agents_.back()->wait(name, options);
   return *agents_.back();
+}
+
+std::pair<int, std::string> Mesh::refused_agent(Pod& pod, const std::string& name, AgentOptions options) {
+  Agent agent(pod, name, config_.path(), names_.file("hosts"), options);
+  const auto status = agent.process().wait();
+  return {status.value_or(-1), agent.errors()};
 }
 
 void Mesh::echo(const Netns& at, uint16_t port, const std::string& prefix, const std::string& welcome) {

@@ -23,6 +23,8 @@ struct AgentOptions {
   int workers = 2;
   std::string interception = "REDIRECT";  // or TPROXY
   std::vector<std::string> more;          // further flags of the agent
+  bool ready = true;                      // wait until it is; else until it answers on 15021
+  std::vector<std::string> before;        // a command that runs the agent's: setpriv and its options
   std::string exempt = "1337";  // user and group whose traffic the rules let pass; the agent's is 1337
 };
 
@@ -31,6 +33,8 @@ class Agent {
  public:
   Agent(Pod& pod, const std::string& name, const std::string& config, const std::string& hosts,
         const AgentOptions& options);
+  // Waits until it is ready, or answers (AgentOptions::ready); throws when it does not.
+  void wait(const std::string& name, const AgentOptions& options);
 
   Pod& pod() { return pod_; }
   Process& process() { return process_; }
@@ -39,6 +43,7 @@ class Agent {
   std::vector<AccessLine> log() const;                   // all lines so far
   std::string errors() const;                            // what it said of itself
   std::string metrics() const;                           // /stats/prometheus on 15090
+  std::pair<int, std::string> readiness() const;         // status and text of 15021; 0: no answer
   size_t open_flows() const;
   size_t descriptors() const;                             // open file descriptors
   uint64_t resident() const;                              // bytes
@@ -66,6 +71,11 @@ class Mesh {
   // Rules and agent, ready when it returns.
   Agent& sidecar(Pod& pod, const std::string& name, AgentOptions options = {});
   Agent& gateway(Pod& pod, const std::string& name, AgentOptions options = {});
+  // An agent alone, where there are rules already, or none are wanted.
+  Agent& agent(Pod& pod, const std::string& name, AgentOptions options = {});
+  // One that is not to come up: its exit status, and what it said.
+  std::pair<int, std::string> refused_agent(Pod& pod, const std::string& name, AgentOptions options = {});
+  const std::string& config() const { return config_.path(); }  // the folder
   // sm-echo: answers lines with a prefix.
   void echo(const Netns& at, uint16_t port, const std::string& prefix, const std::string& welcome = "");
   void echo(Pod& pod, uint16_t port, const std::string& prefix, const std::string& welcome = "") {
