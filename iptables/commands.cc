@@ -101,8 +101,9 @@ int trace_connection(const CommandLine& line, const Streams& streams) {
 int run_command(const std::vector<std::string>& args, const Environment& environment, std::ostream& out,
                 std::ostream& err) {
   const Streams streams{out, err};
-  const auto line = parse_command_line(args, environment);
+  auto line = parse_command_line(args, environment);
   if (!line) return streams.failed({line.error()});
+  if (const auto settled = settle_dns_capture(*line); !settled) return streams.failed({settled.error()});
   for (const std::string& warning : line->warnings) streams.log()(warning);
   switch (line->command) {
     case Command::help:

@@ -15,6 +15,8 @@ namespace {
 // Kernel and iptables limit the matches of one rule, and the include list becomes one rule.
 constexpr size_t kMaxOwnerGroups = 64;
 
+constexpr std::string_view kDnsCaptureVariable = "ISTIO_META_DNS_CAPTURE";
+
 // Text is validated when everything is known; the other kinds are parsed by Istio's flag library itself,
 // which drops an environment value it cannot parse.
 enum class Kind : uint8_t { text, boolean, number, duration };
@@ -157,8 +159,9 @@ constexpr Setting kSettings[] = {
     {"probe-timeout", 0, duration, kBoth, "", store<&O::probe_timeout, read_duration>, "time limit of the probe (5s)"},
     {"skip-rule-apply", 0, boolean, kBoth, "", store<&O::skip_rule_apply, read_bool>, "apply no rules and no routes"},
     {"run-validation", 0, boolean, kBoth, "", store<&O::run_validation, read_bool>, "insist on the capture probe; exit 126 if it fails"},
-    {"redirect-dns", 0, boolean, kBoth, "ISTIO_META_DNS_CAPTURE", store<&O::redirect_dns, read_bool>, "capture DNS, sent to port 15053"},
+    {"redirect-dns", 0, boolean, kBoth, kDnsCaptureVariable, store<&O::redirect_dns, read_bool>, "capture DNS, sent to port 15053"},
     {"capture-all-dns", 0, boolean, kBoth, "", store<&O::capture_all_dns, read_bool>, "with --redirect-dns: not only the resolv.conf servers"},
+    {"dns-served", 0, boolean, kFlag, "", store<&O::dns_served, read_bool>, "with --redirect-dns, which is refused without it: somebody answers on port 15053"},
     {"drop-invalid", 0, boolean, kBoth, "INVALID_DROP", store<&O::drop_invalid, read_bool>, "drop packets conntrack calls invalid"},
     {"dual-stack", 0, boolean, kBoth, "ISTIO_DUAL_STACK", store<&O::dual_stack, read_bool>, "IPv6 rules if any address is IPv6, not only the first"},
     {"network-namespace", 0, text, kBoth, "", store_text<&O::network_namespace>, "path of the namespace to work in"},
@@ -383,8 +386,23 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
     const auto given = chosen.find(&setting);
     if (given == chosen.end()) continue;
     SOCKMESH_CHECK(setting.set(line, given->second.label, given->second.text));
+    if (setting.name == "redirect-dns") line.redirect_dns_by = given->second.label;
   }
   return line;
+}
+
+Result<void> settle_dns_capture(CommandLine& line) {
+  if (!line.options.redirect_dns || line.options.dns_served || line.options.cleanup_only) return {};
+  const std::string nobody = "nobody in the pod answers DNS on port 15053, sockmesh-agent does not";
+  if (line.redirect_dns_by != fmt::format("environment {}", kDnsCaptureVariable))
+    return fail(
+        "{}: {}, and the pod would be left without names; expected --dns-served with it if somebody "
+        "else does",
+        line.redirect_dns_by, nobody);
+  line.warnings.push_back(fmt::format("{}: {}; DNS is not captured and names resolve as without it",
+                                      line.redirect_dns_by, nobody));
+  line.options.redirect_dns = false;
+  return {};
 }
 
 std::string usage() {

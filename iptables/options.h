@@ -51,6 +51,7 @@ struct Options {
 
   bool redirect_dns = false;
   bool capture_all_dns = false;
+  bool dns_served = false;  // somebody answers on port 15053 of the pod, see settle_dns_capture()
   bool drop_invalid = false;
   bool dual_stack = false;
 
@@ -88,6 +89,7 @@ struct CommandLine {
   Options options;
   TraceRequest trace;                 // command == trace
   std::vector<std::string> warnings;  // unknown flags and values that were ignored
+  std::string redirect_dns_by;        // what set options.redirect_dns: "--redirect-dns", "environment NAME"
 };
 
 // How the environment is asked; a variable that is set but empty is not nothing.
@@ -98,6 +100,13 @@ Environment process_environment();
 // arguments start with it. Unknown flags are warnings, as with Istio's root command, and take the following
 // word with them unless it starts with a dash.
 Result<CommandLine> parse_command_line(const std::vector<std::string>& args, const Environment& environment);
+
+// DNS that is sent to a port where nobody answers leaves the pod without names, and sockmesh-agent has no DNS
+// server. So capturing it is an error unless --dns-served says that somebody else answers there.
+// ISTIO_META_DNS_CAPTURE is another matter: it reaches every pod of a mesh that set it for Istio's agent, and
+// an error would keep them all from starting. It is passed over with a warning, and names resolve as without
+// it. Removing (--cleanup-only) is always allowed. Pure.
+Result<void> settle_dns_capture(CommandLine& line);
 
 // The text of --help.
 std::string usage();

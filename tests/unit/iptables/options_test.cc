@@ -164,6 +164,38 @@ TEST_CASE("precedence: variable, second variable, flag; the last flag wins") {
   CHECK(parse({}, {{"ISTIO_OUTBOUND_OWNER_GROUPS", ""}}).options.owner_groups.empty());
 }
 
+TEST_CASE("DNS is captured only where somebody serves it") {
+  const std::map<std::string, std::string> mesh_wide{{"ISTIO_META_DNS_CAPTURE", "true"}};
+  struct Row {
+    std::vector<std::string> args;
+    std::map<std::string, std::string> variables;
+    bool refused, captured, warned;
+  };
+  const Row rows[] = {
+      {{}, {}, false, false, false},
+      {{"--redirect-dns"}, {}, true, false, false},
+      {{"check", "--redirect-dns"}, {}, true, false, false},
+      {{}, {{"REDIRECT_DNS", "true"}}, true, false, false},
+      {{"--redirect-dns", "--dns-served"}, {}, false, true, false},
+      {{"--redirect-dns", "--cleanup-only"}, {}, false, true, false},
+      {{}, mesh_wide, false, false, true},
+      {{"check"}, mesh_wide, false, false, true},
+      {{"--dns-served"}, mesh_wide, false, true, false},
+      {{"--cleanup-only"}, mesh_wide, false, true, false},
+      {{"--redirect-dns"}, mesh_wide, true, false, false},  // a flag wins over its variables
+      {{"--redirect-dns=false"}, mesh_wide, false, false, false},
+      {{"--dns-served"}, {}, false, false, false},
+  };
+  for (const Row& row : rows) {
+    CommandLine line = parse(row.args, row.variables);
+    CAPTURE(row.args, row.variables);
+    const auto settled = settle_dns_capture(line);
+    CHECK(settled.has_value() == !row.refused);
+    CHECK(line.warnings.size() == (row.warned ? 1u : 0u));
+    if (settled) CHECK(line.options.redirect_dns == row.captured);
+  }
+}
+
 TEST_CASE("unknown flags take a word with them unless it is a flag") {
   const auto line = parse({"--new", "-b", "80", "--newer", "x", "-Z", "y", "--last"});
   CHECK(line.options.inbound_ports.list == Ports{80});
