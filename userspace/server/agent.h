@@ -19,6 +19,7 @@
 #include "telemetry/access_log.h"
 #include "upstream/cluster_state.h"
 #include "upstream/name_cache.h"
+#include "upstream/source_ports.h"
 
 namespace sockmesh::server {
 
@@ -38,6 +39,7 @@ struct Agent {
   upstream::ClusterRegistry clusters;
   upstream::NameCache names;
   upstream::OwnDials own_dials;
+  upstream::SourcePorts source_ports{static_cast<uint32_t>(started_monotonic.time_since_epoch().count())};
   connection::Limit limit;
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
   std::atomic<bool> draining{false}, splice_enabled{true};

@@ -128,6 +128,7 @@ WorkerShared shared_by_workers(Agent& agent) {
           agent.names,
           agent.own_dials,
           agent.limit,
+          agent.source_ports,
           agent.access_log,
           agent.options.data_path,
           agent.splicing.maps.get(),

@@ -31,7 +31,7 @@ Result<std::unique_ptr<event::Loop>> make_loop(datapath::Mode mode, unsigned ind
 struct Worker::Traffic {
   Traffic(event::Loop& loop, datapath::DataPath& data_path, telemetry::WorkerTelemetry& telemetry,
           const WorkerShared& shared)
-      : upstreams(loop, shared.clusters, shared.names, shared.own_dials, seed()),
+      : upstreams(loop, shared.clusters, shared.names, shared.own_dials, shared.source_ports, seed()),
         connections({loop, data_path, telemetry, upstreams, shared.limit}, shared.settings),
         report(loop.timer([this, &telemetry] {
           telemetry.report_bytes();

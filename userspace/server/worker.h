@@ -28,6 +28,7 @@ struct WorkerShared {
   upstream::ClusterRegistry& clusters;
   const upstream::NameCache& names;
   upstream::OwnDials& own_dials;
+  upstream::SourcePorts& source_ports;
   connection::Limit& limit;
   std::shared_ptr<telemetry::AccessLog> access_log;
   datapath::Mode data_path;

@@ -64,9 +64,15 @@ Result<void> bind_source(int fd, const SocketAddress& source, bool transparent) 
     // ::6 is nobody's address: free binding lets it be used, as 127.0.0.6 is by being in 127.0.0.0/8.
     set(fd, SOL_IPV6, IPV6_FREEBIND, 1);
   }
-  // The port is then chosen by connect(), where only the whole 4-tuple must be free: 28,000 connections per
-  // destination instead of 28,000 in all.
-  set(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  if (source.port == 0) {
+    // The port is then chosen by connect(), where only the whole 4-tuple must be free: 28,000 connections per
+    // destination instead of 28,000 in all.
+    set(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  } else {
+    // To the same end: a port may be shared by connections to different destinations, and connect() refuses a
+    // 4-tuple that is taken (EADDRNOTAVAIL).
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  }
   sockaddr_storage storage{};
   const socklen_t length = source.to_sockaddr(storage);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0)

@@ -13,9 +13,11 @@
 namespace sockmesh::upstream {
 
 struct ConnectOptions {
-  std::optional<SocketAddress> source;  // bound first; port 0: the kernel's choice at connect time
-  bool transparent = false;             // `source` is somebody else's address (TPROXY): IP_TRANSPARENT
-  uint32_t mark = 0;                    // SO_MARK, 0: none
+  // Bound first; port 0: the kernel's choice at connect time. Another port that is taken is an error,
+  // EADDRINUSE or EADDRNOTAVAIL.
+  std::optional<SocketAddress> source;
+  bool transparent = false;  // `source` is somebody else's address (TPROXY): IP_TRANSPARENT
+  uint32_t mark = 0;         // SO_MARK, 0: none
   std::optional<model::Keepalive> keepalive;
 };
 

@@ -1,5 +1,8 @@
 #include "upstream/dial.h"
 
+#include <algorithm>
+#include <cerrno>
+
 #include "upstream/outlier.h"
 
 namespace sockmesh::upstream {
@@ -9,6 +12,23 @@ namespace {
 // Istio marks what it sends with the client's address, so that the answers find their way back to it
 // (docs/istio.md#tproxy).
 constexpr uint32_t kTproxyMark = 1337;
+
+// 127.0.0.6 and ::6: the pod's rules let pass what comes from there to the application (sockmesh-init, rule
+// 10), and would bring anything else back to us. The configuration has them for the families of the pod's
+// addresses; an address that came later (IPv6 is often slower) is no reason to go in circles.
+std::optional<IpAddress> bind_source(const model::Cluster& cluster, bool ipv6) {
+  const auto& wanted = ipv6 ? cluster.bind_source_v6 : cluster.bind_source_v4;
+  const auto& other = ipv6 ? cluster.bind_source_v4 : cluster.bind_source_v6;
+  if (wanted || !other) return wanted;
+  if (!ipv6) return IpAddress::v4(0x7f000006);
+  in6_addr six{};
+  six.s6_addr[15] = 6;
+  return IpAddress::v6(six);
+}
+
+bool port_taken(const Error& error) {
+  return error.os_error == EADDRINUSE || error.os_error == EADDRNOTAVAIL;
+}
 
 }  // namespace
 
@@ -20,14 +40,13 @@ ConnectOptions connect_options(const DialRequest& request, const model::Endpoint
   const bool ipv6 = address->ip.is_v6();
   if (request.keep_client_source && request.client.ip.is_v6() == ipv6) {
     // Not its port: the application's host is ours, so the SYN would meet the very connection it stands for
-    // (same addresses, same ports). Envoy's original_src does the same.
+    // (same addresses, same ports). Nor does Envoy's original_src take it.
     options.source = SocketAddress{request.client.ip, 0};
     options.transparent = true;
     options.mark = kTproxyMark;
     return options;
   }
-  const auto& source = ipv6 ? request.cluster->bind_source_v6 : request.cluster->bind_source_v4;
-  if (source) options.source = SocketAddress{*source, 0};
+  if (const auto source = bind_source(*request.cluster, ipv6)) options.source = SocketAddress{*source, 0};
   return options;
 }
 
@@ -83,7 +102,7 @@ void Dial::connect_to(const model::EndpointAddress& to) {
   ++outcome_.attempts;
   outcome_.host = to;
   tried_.push_back(to);
-  auto connecting = start_connect(to, connect_options(request_, to));
+  auto connecting = open(to);
   if (!connecting) {
     const int error = connecting.error().os_error;
     return attempt_failed(error == 0 ? connecting.error().message : connect_failure_text(true, error));
@@ -91,8 +110,43 @@ void Dial::connect_to(const model::EndpointAddress& to) {
   socket_ = event::WatchedFd(std::move(connecting->socket));
   note_own(to);
   if (connecting->established) return finish();
-  timer_->set(request_.cluster->connect_timeout);
+  const MonotonicTime now = upstreams_.loop().now();
+  if (silences_ == 0) deadline_ = now + request_.cluster->connect_timeout;
+  Duration patience = deadline_ - now;
+  if (port_tries_ > 0 && silences_ < kMaxSilences) patience = std::min(patience, kSilence);
+  timer_->set(patience);
   socket_.watch(upstreams_.loop(), EPOLLOUT, [this](uint32_t) { writable(); });
+}
+
+Result<Connecting> Dial::open(const model::EndpointAddress& to) {
+  ConnectOptions options = connect_options(request_, to);
+  if (options.transparent) return open_as_client(std::get<SocketAddress>(to), std::move(options));
+  return start_connect(to, options);
+}
+
+Result<Connecting> Dial::open_as_client(const SocketAddress& to, ConnectOptions options) {
+  SourcePorts& ports = upstreams_.source_ports();
+  if (port_tries_ == 0) ports.seen(request_.client);
+  while (port_tries_ < kMaxSourcePortTries) {
+    options.source->port = ports.choose(request_.client, port_tries_++);
+    if (upstreams_.own_dials().entered(*options.source, to)) continue;
+    auto connecting = start_connect(to, options);
+    if (connecting || !port_taken(connecting.error())) return connecting;
+  }
+  return fail("immediate connect error: no free source port of {} towards {}", request_.client.ip.to_string(),
+              to.to_string());
+}
+
+bool Dial::dial_from_another_port() {
+  if (port_tries_ == 0 || silences_ == kMaxSilences || upstreams_.loop().now() >= deadline_) return false;
+  ++silences_;
+  socket_.reset();
+  outcome_.own = OwnDials::Entry();
+  --outcome_.attempts;  // the same attempt, at the same host
+  const model::EndpointAddress to = tried_.back();
+  tried_.pop_back();
+  connect_to(to);
+  return true;
 }
 
 void Dial::note_own(const model::EndpointAddress& to) {
@@ -114,6 +168,7 @@ void Dial::timed_out() {
     state_->none_healthy.fetch_add(1, std::memory_order_relaxed);
     return fail_with(model::ResponseFlag::kNoHealthyUpstream);
   }
+  if (dial_from_another_port()) return;
   state_->connect_timeouts.fetch_add(1, std::memory_order_relaxed);
   attempt_failed("");
 }
@@ -139,6 +194,7 @@ void Dial::attempt_failed(std::string text) {
   report(false);
   const bool may_retry = outcome_.lease.host() && outcome_.attempts < kMaxConnectAttempts;
   outcome_.lease.move_to(nullptr);
+  port_tries_ = silences_ = 0;
   if (may_retry) return attempt();
   fail_with(model::ResponseFlag::kUpstreamConnectionFailure);
 }

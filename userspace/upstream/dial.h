@@ -2,8 +2,12 @@
 // with a deadline, reports the outcome to outlier detection, and tries another host when one fails. Envoy as
 // configured by Istio makes a single attempt; up to three, each at a different host, is ours, on by default,
 // safe because nothing of the client was read yet, and visible in the log as the number of attempts. When all
-// fail the flags are Envoy's (UF,URX). Lives in its worker's thread; destroying it ends the attempt without a
-// call.
+// fail the flags are Envoy's (UF,URX).
+//
+// Under TPROXY, where it stands for the client, it picks the source port itself (source_ports.h): the next
+// one when one is taken, and another one when nobody answers, which over `lo` means that the SYN met somebody
+// else's connection, or that the application's backlog is full, and then nothing is lost by asking again.
+// Lives in its worker's thread; destroying it ends the attempt without a call.
 #pragma once
 
 #include <functional>
@@ -22,6 +26,12 @@
 namespace sockmesh::upstream {
 
 inline constexpr uint32_t kMaxConnectAttempts = 3;
+// Source ports tried for one connection before "no free source port".
+inline constexpr uint32_t kMaxSourcePortTries = 256;
+// Before the kernel itself repeats a SYN (1 s).
+inline constexpr Duration kSilence = std::chrono::milliseconds(500);
+// How often to dial from another port for want of an answer.
+inline constexpr uint32_t kMaxSilences = 4;
 
 struct DialRequest {
   model::ClusterPtr cluster;
@@ -44,7 +54,8 @@ struct DialOutcome {
   uint32_t attempts = 0;
 };
 
-// Where the connection is bound before connecting: the cluster's own wish, or the client's address.
+// Where the connection is bound before connecting: the cluster's own wish, or the client's address (its port
+// 0, to be filled in).
 ConnectOptions connect_options(const DialRequest& request, const model::EndpointAddress& to);
 
 class Dial {
@@ -57,6 +68,9 @@ class Dial {
  private:
   void attempt();
   void connect_to(const model::EndpointAddress& to);
+  Result<Connecting> open(const model::EndpointAddress& to);
+  Result<Connecting> open_as_client(const SocketAddress& to, ConnectOptions options);
+  bool dial_from_another_port();
   void note_own(const model::EndpointAddress& to);
   void writable();
   void timed_out();
@@ -74,6 +88,8 @@ class Dial {
   std::vector<model::EndpointAddress> tried_;
   event::WatchedFd socket_;
   std::unique_ptr<event::Timer> timer_;
+  MonotonicTime deadline_{};  // of the connect under way
+  uint32_t port_tries_ = 0, silences_ = 0;
   Upstreams::Waiting waiting_;
 };
 

@@ -36,6 +36,13 @@ OwnDials::Entry OwnDials::dialled(const SocketAddress& local, const SocketAddres
   return made;
 }
 
+bool OwnDials::entered(const SocketAddress& from, const SocketAddress& to) const {
+  const Key key{from, to};
+  const Shard& shard = shard_of(key);
+  const std::lock_guard lock(shard.mutex);
+  return shard.accepted.contains(key) || shard.dialled.contains(key);
+}
+
 void OwnDials::remove(const Entry& entry) {
   Shard& shard = shard_of(entry.key_);
   const std::lock_guard lock(shard.mutex);

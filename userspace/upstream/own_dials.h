@@ -53,6 +53,8 @@ class OwnDials {
   Entry accepted(const SocketAddress& from, const SocketAddress& to);
   // `passes` of the accepted connection that it is dialled for; null: nothing is entered.
   Entry dialled(const SocketAddress& local, const SocketAddress& remote, const Passes& passes);
+  // Whether a connection with these addresses is entered, accepted or dialled.
+  bool entered(const SocketAddress& from, const SocketAddress& to) const;
 
  private:
   struct Hash {
@@ -63,12 +65,13 @@ class OwnDials {
   };
   // Workers seldom meet: a shard is locked for one look-up.
   struct Shard {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::unordered_map<Key, Passes, Hash> dialled, accepted;
   };
   Entry entry(const SocketAddress& from, const SocketAddress& to, bool accepted, Passes passes);
   void remove(const Entry& entry);
   Shard& shard_of(const Key& key) { return shards_[Hash{}(key) % shards_.size()]; }
+  const Shard& shard_of(const Key& key) const { return shards_[Hash{}(key) % shards_.size()]; }
 
   std::array<Shard, 16> shards_;
 };

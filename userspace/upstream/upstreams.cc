@@ -3,8 +3,13 @@
 namespace sockmesh::upstream {
 
 Upstreams::Upstreams(event::Loop& loop, ClusterRegistry& registry, const NameCache& names,
-                     OwnDials& own_dials, uint64_t seed)
-    : loop_(loop), registry_(registry), names_(names), own_dials_(own_dials), random_(seed) {}
+                     OwnDials& own_dials, SourcePorts& source_ports, uint64_t seed)
+    : loop_(loop),
+      registry_(registry),
+      names_(names),
+      own_dials_(own_dials),
+      source_ports_(source_ports),
+      random_(seed) {}
 
 Balancer& Upstreams::balancer(const model::ClusterPtr& cluster) {
   std::unique_ptr<Balancer>& balancer = balancers_[cluster->name];

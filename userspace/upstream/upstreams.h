@@ -1,6 +1,6 @@
 // Upstreams: what one worker needs to choose and dial hosts: a Balancer per cluster in use, the shared state
-// behind them, and who waits for a name to be resolved. Worker thread only; the registry, the name cache
-// and the own dials are shared and outlive it.
+// behind them, and who waits for a name to be resolved. Worker thread only; the registry, the name cache,
+// the own dials and the source ports are shared and outlive it.
 #pragma once
 
 #include <functional>
@@ -17,13 +17,14 @@
 #include "upstream/name_cache.h"
 #include "upstream/own_dials.h"
 #include "upstream/random.h"
+#include "upstream/source_ports.h"
 
 namespace sockmesh::upstream {
 
 class Upstreams {
  public:
   Upstreams(event::Loop& loop, ClusterRegistry& registry, const NameCache& names, OwnDials& own_dials,
-            uint64_t seed);
+            SourcePorts& source_ports, uint64_t seed);
 
   // The balancer of this very cluster value; made on first use, replaced when the configuration brought
   // another value under the same name.
@@ -40,12 +41,14 @@ class Upstreams {
   event::Loop& loop() { return loop_; }
   Random& random() { return random_; }
   OwnDials& own_dials() { return own_dials_; }
+  SourcePorts& source_ports() { return source_ports_; }
 
  private:
   event::Loop& loop_;
   ClusterRegistry& registry_;
   const NameCache& names_;
   OwnDials& own_dials_;
+  SourcePorts& source_ports_;
   Random random_;
   std::unordered_map<std::string, std::unique_ptr<Balancer>> balancers_;
   std::vector<std::weak_ptr<std::function<void()>>> waiting_;

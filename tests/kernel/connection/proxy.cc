@@ -109,7 +109,8 @@ Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_
   telemetry_ = std::make_unique<telemetry::WorkerTelemetry>(0, log_);
   data_path_ = datapath::DataPath::create(
       *loop_, loop_->uring() ? datapath::Mode::kIoUring : datapath::Mode::kEpoll, nullptr, "a test");
-  upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, own_dials_, 42);
+  upstreams_ =
+      std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, own_dials_, source_ports_, 42);
   connections_ = std::make_unique<connection::Connections>(
       connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_}, connection::Settings{});
   Fd socket = std::move(*interception::listen_on({IpAddress::loopback(ipv6), 0}, {}));

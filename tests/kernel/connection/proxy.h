@@ -95,6 +95,7 @@ class Proxy {
   upstream::ClusterRegistry registry_;
   upstream::NameCache names_;
   upstream::OwnDials own_dials_;
+  upstream::SourcePorts source_ports_{0};
   connection::Limit limit_;
   std::shared_ptr<telemetry::AccessLog> log_ = std::make_shared<telemetry::AccessLog>();
   std::unique_ptr<event::Loop> loop_;

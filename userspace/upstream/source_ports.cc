@@ -1,0 +1,60 @@
+#include "upstream/source_ports.h"
+
+#include <algorithm>
+
+namespace sockmesh::upstream {
+
+std::optional<PortRange> ports_beside(const std::optional<PortRange>& seen) {
+  if (!seen) return kQuietPorts;
+  // A range that reaches up to here usually begins at what it has as its first port and ends far above: the
+  // client goes upwards from where it was seen, so what lies below is the better part.
+  const uint32_t below = seen->first - kQuietPorts.first;
+  if (below >= kFewestPorts) return PortRange{kQuietPorts.first, static_cast<uint16_t>(seen->first - 1)};
+  const uint32_t above = kQuietPorts.last - seen->last;
+  // It may still come nearer: the far half.
+  const uint32_t far = above - above / 2;
+  if (far >= kFewestPorts)
+    return PortRange{static_cast<uint16_t>(kQuietPorts.last - far + 1), kQuietPorts.last};
+  return std::nullopt;
+}
+
+uint16_t port_behind(uint16_t port, uint32_t count) {
+  constexpr uint32_t kFirst = kQuietPorts.first, kPorts = 65536 - kFirst;
+  const uint32_t from = std::max<uint32_t>(port, kFirst) - kFirst;
+  return static_cast<uint16_t>(kFirst + (from + kPorts - 1 - count % kPorts) % kPorts);
+}
+
+void SourcePorts::seen(const SocketAddress& client) {
+  const bool quiet = client.port >= kQuietPorts.first && client.port <= kQuietPorts.last;
+  if (!quiet) return;
+  const std::lock_guard lock(mutex_);
+  if (clients_.size() == kMaxClients && !clients_.contains(client.ip))
+    clients_.erase(std::min_element(clients_.begin(), clients_.end(), [](const auto& a, const auto& b) {
+      return a.second.heard < b.second.heard;
+    }));
+  const auto [entry, added] = clients_.try_emplace(client.ip, Client{{client.port, client.port}, 0});
+  PortRange& range = entry->second.range;
+  range.first = std::min(range.first, client.port);
+  range.last = std::max(range.last, client.port);
+  entry->second.heard = ++clock_;
+  remembered_.store(clients_.size(), std::memory_order_relaxed);
+}
+
+std::optional<PortRange> SourcePorts::range_of(const IpAddress& client) const {
+  if (remembered_.load(std::memory_order_relaxed) == 0) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  const auto found = clients_.find(client);
+  return found == clients_.end() ? std::nullopt : std::optional(found->second.range);
+}
+
+uint16_t SourcePorts::choose(const SocketAddress& client, uint32_t tries) {
+  const auto range = ports_beside(range_of(client.ip));
+  if (!range) return port_behind(client.port, tries);
+  // Ports that are taken lie together, since they were taken one after the other. Leaps of the golden section
+  // look everywhere else first (D. Knuth, TAOCP 3, 6.4).
+  const auto leap = static_cast<uint32_t>(range->size() * 0.618034);
+  const uint32_t turn = next_.fetch_add(1, std::memory_order_relaxed) % range->size();
+  return static_cast<uint16_t>(range->first + (turn + tries * leap) % range->size());
+}
+
+}  // namespace sockmesh::upstream
