@@ -49,7 +49,10 @@ std::string identity_text(const Json& identity) {
   if (const std::string pod = cell(identity, "pod"); !pod.empty())
     text += fmt::format(" of {}.{}", pod, cell(identity, "namespace"));
   if (const std::string node = cell(identity, "node"); !node.empty()) text += " on " + node;
-  if (const std::string ips = list_text(identity["ips"]); !ips.empty()) text += ", " + ips;
+  for (const Json& address : identity.value("addresses", Json::array())) {
+    text += ", " + cell(address, "ip");
+    if (const std::string from = cell(address, "from"); !from.empty()) text += " (" + from + ")";
+  }
   if (const std::string mode = cell(identity, "interception"); !mode.empty())
     text += ", interception " + mode;
   return text + "\n";

@@ -69,7 +69,8 @@ struct AgentStatus {
   WallTime started{};
   std::string role;  // "sidecar", "gateway", "node"
   std::string pod, ns, node;
-  std::string interception;     // "REDIRECT", "TPROXY", "NONE"
+  std::map<std::string, std::string> address_origins;  // of the pod's addresses: "interface eth0"
+  std::string interception;                            // "REDIRECT", "TPROXY", "NONE"
   std::string data_path;        // the mode asked for: "auto", "sockmap", "io_uring", "epoll"
   bool splice_enabled = false;  // the run-time switch
   bool draining = false;

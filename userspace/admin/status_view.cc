@@ -30,9 +30,15 @@ Json config_view(const ConfigStatus& config, const model::Snapshot* snapshot) {
 }
 
 Json identity_view(const AgentStatus& status, const model::Snapshot* snapshot) {
-  Json ips = Json::array(), labels = Json::object();
+  Json ips = Json::array(), addresses = Json::array(), labels = Json::object();
   if (snapshot) {
-    for (const IpAddress& ip : snapshot->self_ips) ips.push_back(ip.to_string());
+    for (const IpAddress& ip : snapshot->self_ips) {
+      const auto origin = status.address_origins.find(ip.to_string());
+      ips.push_back(ip.to_string());
+      addresses.push_back(
+          {{"ip", ip.to_string()},
+           {"from", origin == status.address_origins.end() ? Json(nullptr) : text_or_null(origin->second)}});
+    }
     for (const auto& [key, value] : snapshot->self_labels) labels[key] = value;
   }
   return {{"role", status.role},
@@ -41,6 +47,7 @@ Json identity_view(const AgentStatus& status, const model::Snapshot* snapshot) {
           {"node", text_or_null(status.node)},
           {"clusterId", snapshot ? text_or_null(snapshot->self.cluster_id) : Json(nullptr)},
           {"ips", std::move(ips)},
+          {"addresses", std::move(addresses)},
           {"labels", std::move(labels)},
           {"interception", text_or_null(status.interception)}};
 }

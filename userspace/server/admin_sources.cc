@@ -5,6 +5,7 @@
 
 #include "server/agent.h"
 #include "server/local_listeners.h"
+#include "server/pod_addresses.h"
 #include "telemetry/metrics.h"
 
 namespace sockmesh::server {
@@ -81,6 +82,8 @@ admin::AgentStatus status(const Agent& agent) {
   if (const auto snapshot = agent.snapshot()) {
     status.findings = look_for_local_listeners(
         *snapshot, std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0}));
+    for (const IpAddress& ip : snapshot->self_ips)
+      status.address_origins[ip.to_string()] = origin_of(ip, options);
   }
 
   const datapath::LaneStats sums = lane_sums(agent);

@@ -52,9 +52,14 @@ void from_environment(CLI::App& app, const Environment& environment, Options& op
   take("--workers", texts.workers, {"ISTIO_CPU_LIMIT"});
   take("--minimum-drain-duration", texts.minimum_drain, {"MINIMUM_DRAIN_DURATION"});
   options.app_annotations = first_of(environment, {"ISTIO_PROMETHEUS_ANNOTATIONS"});
-  if (absent("--ip"))
-    if (const std::string ips = first_of(environment, {"INSTANCE_IPS", "INSTANCE_IP"}); !ips.empty())
-      texts.ips = {ips};
+  if (!absent("--ip")) options.ips_from = "--ip";
+  for (const char* name : {"INSTANCE_IPS", "INSTANCE_IP"}) {
+    if (!options.ips_from.empty()) break;
+    const std::string ips = first_of(environment, {name});
+    if (ips.empty()) continue;
+    texts.ips = {ips};
+    options.ips_from = name;
+  }
   if (absent("--exit-on-zero-connections"))
     options.exit_on_zero_connections = first_of(environment, {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS"}) == "true";
   if (absent("--interception-mode")) {
@@ -97,7 +102,7 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
   for (const std::string& list : texts.ips) {
     for (const std::string_view text : split(list, ',', true)) {
       auto ip = IpAddress::parse(trim(text));
-      if (!ip) return fail("--ip '{}': expected IP addresses, separated by commas", list);
+      if (!ip) return fail("{} '{}': expected IP addresses, separated by commas", options.ips_from, list);
       options.identity.ips.push_back(*ip);
     }
   }
@@ -160,7 +165,10 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   app.add_option("--pod", options.identity.pod, "this pod's name [POD_NAME]")->group("Identity");
   app.add_option("--namespace", options.identity.ns, "this pod's namespace [POD_NAMESPACE]")
       ->group("Identity");
-  app.add_option("--ip", texts.ips, "this pod's addresses, comma separated [INSTANCE_IPS, INSTANCE_IP]")
+  app.add_option(
+         "--ip", texts.ips,
+         "this pod's addresses, comma separated, and no others [INSTANCE_IPS, INSTANCE_IP: and those of its "
+         "interfaces]")
       ->group("Identity");
   app.add_option("--node", options.identity.node, "[ISTIO_META_NODE_NAME, NODE_NAME]")->group("Identity");
   app.add_option("--cluster-id", options.identity.cluster_id, "[ISTIO_META_CLUSTER_ID]")

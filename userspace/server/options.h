@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ struct Ports {  // Istio's numbers (docs/istio.md#ports); 0 where the kernel is 
 
 struct Options {
   config::ProxyIdentity identity;
+  std::string ips_from;  // what said the first of identity.ips: "--ip", "INSTANCE_IPS" or "INSTANCE_IP"
+  std::map<IpAddress, std::string> interface_of;  // of those that were found on the pod's interfaces
   std::string config_folder;
   datapath::Mode data_path = datapath::Mode::kAuto;
   std::string run_dir = "/run/sockmesh";

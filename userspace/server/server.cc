@@ -18,6 +18,7 @@
 #include "server/drain.h"
 #include "server/memory.h"
 #include "server/namespace_claim.h"
+#include "server/pod_addresses.h"
 #include "server/privileges.h"
 #include "server/run_dir.h"
 #include "server/shutdown.h"
@@ -127,8 +128,8 @@ WorkerShared shared_by_workers(Agent& agent) {
   return {agent.clusters,
           agent.names,
           agent.own_dials,
-          agent.limit,
           agent.source_ports,
+          agent.limit,
           agent.access_log,
           agent.options.data_path,
           agent.splicing.maps.get(),
@@ -147,8 +148,10 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   return admin;
 }
 
-Result<void> serve(const Options& options) {
+Result<void> serve(const Options& given) {
   Checkpoints checkpoints;
+  SOCKMESH_TRY(found, find_addresses());
+  const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
   SOCKMESH_TRY(descriptors, raise_descriptor_limit());
   SOCKMESH_TRY(run_dir, RunDir::claim(options.run_dir, options.uid, options.gid));
   SOCKMESH_TRY(claim, NamespaceClaim::take(holder_line(options)));

@@ -240,6 +240,7 @@ AgentStatus sample_status() {
   status.pod = "client-0";
   status.ns = "default";
   status.node = "n1";
+  status.address_origins = {{"10.1.0.9", "INSTANCE_IP"}};
   status.interception = "REDIRECT";
   status.data_path = "auto";
   status.splice_enabled = true;

@@ -59,7 +59,8 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
                                  .netns = &pod.netns,
                                  .env = {{"POD_NAME", name},
                                          {"POD_NAMESPACE", options.ns},
-                                         {"INSTANCE_IP", pod.v4.to_string() + "," + pod.v6.to_string()}},
+                                         // One address, as the injector sets it.
+                                         {"INSTANCE_IP", pod.v4.to_string()}},
                                  .output = dir_.file("stdout")});
   must(process.has_value(), "starting the agent");
   process_ = std::move(*process);
@@ -137,7 +138,9 @@ void Mesh::name(const std::string& host, const std::string& address) {
 }
 
 Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
-  must_run({built_program("sockmesh-init"),
+  must_run({"env",
+            "ISTIO_DUAL_STACK=true",
+            built_program("sockmesh-init"),
             "-p",
             "15001",
             "-z",
@@ -155,8 +158,7 @@ Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
             "-b",
             "*",
             "-d",
-            "15090,15021,15020",
-            "--dual-stack"},
+            "15090,15021,15020"},
            &pod.netns);
   return agent(pod, name, std::move(options));
 }

@@ -84,6 +84,7 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   CHECK(from_environment.identity.pod == "web-0");
   CHECK(from_environment.identity.ns == "shop");
   REQUIRE(from_environment.identity.ips.size() == 1);
+  CHECK(from_environment.ips_from == "INSTANCE_IP");
   CHECK(from_environment.identity.node == "n1");
   CHECK(from_environment.identity.cluster_id == "east");
   CHECK(from_environment.identity.labels.at("app") == "web");
@@ -101,11 +102,21 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   const Options flags_too = options({"--pod", "other", "--ip", "10.9.9.9", "--workers", "1"}, istio);
   CHECK(flags_too.identity.pod == "other");
   CHECK(flags_too.identity.ips.at(0).to_string() == "10.9.9.9");
+  CHECK(flags_too.ips_from == "--ip");
   CHECK(flags_too.workers == 1);
 }
 
 TEST_CASE("JSON that cannot be read is not a reason to fail") {
   CHECK(options({}, {{"PROXY_CONFIG", "{"}, {"ISTIO_METAJSON_LABELS", "[1]"}}).drain_duration == 5s);
+}
+
+TEST_CASE("what says the addresses is named") {
+  const Options both = options({}, {{"INSTANCE_IP", "10.1.2.3"}, {"INSTANCE_IPS", "10.1.2.3,fd00::1"}});
+  CHECK(both.ips_from == "INSTANCE_IPS");
+  CHECK(both.identity.ips.size() == 2);
+  CHECK(options({}).ips_from.empty());
+  const Parsed wrong = parse({"--config", "x"}, {{"INSTANCE_IP", "10.1.2"}});
+  CHECK(wrong.text.find("INSTANCE_IP '10.1.2'") != std::string::npos);
 }
 
 TEST_CASE("mistakes name the flag and quote the value") {
