@@ -16,9 +16,21 @@ struct EndpointsOptions {
   std::string output = "short", cluster, address;
 };
 
+// "healthy"; of a name also "stale 35s: Timeout while contacting DNS servers", "unresolved: Domain name not
+// found".
+std::string name_text(const Json& endpoint) {
+  const Json& dns = endpoint.contains("dns") ? endpoint["dns"] : Json();
+  if (!dns.is_object()) return cell(endpoint, "health");
+  std::string text = cell(endpoint, "health");
+  if (dns["answerAgeSeconds"].is_number() && cell(dns, "state") == "failing")
+    text += " " + age_text(dns["answerAgeSeconds"].get<double>());
+  if (const std::string error = cell(dns, "error"); !error.empty()) text += ": " + error;
+  return text;
+}
+
 std::string health_text(const Json& endpoint) {
   const bool ejected = endpoint["ejected"].is_boolean() && endpoint["ejected"].get<bool>();
-  return ejected ? cell(endpoint, "health") + ", ejected" : cell(endpoint, "health");
+  return ejected ? name_text(endpoint) + ", ejected" : name_text(endpoint);
 }
 
 Json offline_view(const model::Snapshot& snapshot) { return admin::endpoints_view(snapshot, {}); }

@@ -96,6 +96,20 @@ std::string unbound_text(const Json& ports) {
   return text;
 }
 
+// Names of DNS clusters whose last lookup brought no addresses.
+std::string names_text(const Json& names) {
+  std::string text;
+  for (const Json& name : names) {
+    const Json& age = name["answerAgeSeconds"];
+    const std::string addresses = list_text(name["addresses"]);
+    text += fmt::format(
+        "name {} {}: {}; {}{}\n", cell(name, "name"), cell(name, "state"), cell(name, "error"),
+        addresses.empty() ? "no address" : "in use " + addresses,
+        age.is_number() ? ", last answered " + age_text(age.get<double>()) + " ago" : ", never answered");
+  }
+  return text;
+}
+
 std::string workers_table(const Json& workers) {
   Table table({"WORKER", "LOOP", "OPEN", "TOTAL"});
   for (const Json& worker : workers)
@@ -126,6 +140,7 @@ std::string status_text(const Json& status) {
   const Json& path = status["dataPath"];
   return agent_text(status) + identity_text(status["identity"]) + config_text(status["config"]) +
          counts_text(status["counts"]) + unbound_text(status.value("unbound", Json::array())) +
+         names_text(status.value("names", Json::array())) +
          fmt::format("data path {}, kernel lanes switched {}\n\n", cell(path, "mode"),
                      path.value("spliceEnabled", false) ? "on" : "off") +
          lanes_table(status["lanes"]) + "\n" + workers_table(status["workers"]) +

@@ -139,12 +139,31 @@ Json clusters_view(const model::Snapshot& snapshot) {
   return {{"version", snapshot.version}, {"clusters", std::move(list)}};
 }
 
+Json name_view(const NameStatus& name) {
+  return {{"name", name.name},
+          {"state", name.state},
+          {"addresses", Json(name.addresses)},
+          {"error", text_or_null(name.error)},
+          {"answerAgeSeconds", seconds_or_null(name.answer_age)}};
+}
+
+namespace {
+
+// A name is as healthy as its configuration says only while there is an answer.
+std::string health_text(const model::Endpoint& endpoint, const EndpointState* state) {
+  if (state && state->name && state->name->state != "answered")
+    return state->name->addresses.empty() ? "unresolved" : "stale";
+  return std::string(model::to_string(endpoint.health));
+}
+
+}  // namespace
+
 Json endpoint_view(const std::string& cluster, const model::Endpoint& endpoint, const EndpointState* state) {
   const model::Workload* workload = endpoint.workload.get();
   const bool named = workload && !workload->name.empty();
   return {{"address", model::to_string(endpoint.address)},
           {"cluster", cluster},
-          {"health", std::string(model::to_string(endpoint.health))},
+          {"health", health_text(endpoint, state)},
           {"ejected", state ? Json(state->ejected) : Json(nullptr)},
           {"weight", endpoint.weight},
           {"priority", endpoint.priority},
@@ -152,7 +171,8 @@ Json endpoint_view(const std::string& cluster, const model::Endpoint& endpoint, 
           {"workload", named ? Json(workload->name + "." + workload->ns) : Json(nullptr)},
           {"connectionsActive", state ? Json(state->connections_active) : Json(nullptr)},
           {"connectionsTotal", state ? Json(state->connections_total) : Json(nullptr)},
-          {"connectFailures", state ? Json(state->connect_failures) : Json(nullptr)}};
+          {"connectFailures", state ? Json(state->connect_failures) : Json(nullptr)},
+          {"dns", state && state->name ? name_view(*state->name) : Json(nullptr)}};
 }
 
 Json endpoints_view(const model::Snapshot& snapshot, const std::vector<EndpointState>& states) {

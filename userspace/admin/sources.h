@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,15 @@ struct UnboundPort {
   std::string listener, address, error;
 };
 
+// How looking up a name of a DNS cluster goes.
+struct NameStatus {
+  std::string name;
+  std::string state;                   // of the last lookup: "pending", "answered", "empty", "failing"
+  std::vector<std::string> addresses;  // in use
+  std::string error;                   // of the last lookup, in words; "" when all went well
+  std::optional<Duration> answer_age;  // since the last answer, empty or not; none: there was none
+};
+
 struct AgentStatus {
   std::string version;  // of the program
   pid_t pid = 0;
@@ -76,6 +86,7 @@ struct AgentStatus {
   bool draining = false;
   ConfigStatus config;
   std::vector<UnboundPort> unbound;
+  std::vector<NameStatus> names;         // those whose last lookup did not bring addresses; bounded
   std::vector<model::Finding> findings;  // of the agent itself, beside the configuration's
   std::vector<LaneStatus> lanes;
   std::vector<WorkerStatus> workers;
@@ -87,6 +98,8 @@ struct EndpointState {
   std::string address;   // as model::to_string(EndpointAddress); of DNS clusters the resolved ones
   bool ejected = false;  // by outlier detection
   uint64_t connections_active = 0, connections_total = 0, connect_failures = 0;
+  std::optional<NameStatus>
+      name;  // of an endpoint that is a name: then the figures are those of its addresses
 };
 
 struct Logger {

@@ -86,6 +86,8 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
   Json unbound = Json::array();
   for (const UnboundPort& port : status.unbound)
     unbound.push_back({{"listener", port.listener}, {"address", port.address}, {"error", port.error}});
+  Json names = Json::array();
+  for (const NameStatus& name : status.names) names.push_back(name_view(name));
   const auto add_findings = [&](const std::vector<model::Finding>& found) {
     for (const model::Finding& finding : found)
       findings.push_back({{"code", finding.code},
@@ -106,6 +108,7 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
           {"config", config_view(status.config, snapshot)},
           {"dataPath", {{"mode", status.data_path}, {"spliceEnabled", status.splice_enabled}}},
           {"unbound", std::move(unbound)},
+          {"names", std::move(names)},
           {"lanes", std::move(lanes)},
           {"workers", std::move(workers)},
           {"counts", counts_view(status, snapshot)},

@@ -30,6 +30,8 @@ std::string utc(WallTime time);  // "2026-08-22T10:11:12.345Z"
 
 // {kind, name, namespace, file, line}; null for none.
 Json object_view(const model::OriginPtr& origin);
+// {name, state, addresses, error, answerAgeSeconds}
+Json name_view(const NameStatus& name);
 // [{cluster, weight, share}]
 Json weights_view(const std::vector<model::WeightedCluster>& clusters);
 Json endpoint_view(const std::string& cluster, const model::Endpoint& endpoint, const EndpointState* state);

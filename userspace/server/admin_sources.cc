@@ -5,6 +5,7 @@
 
 #include "server/agent.h"
 #include "server/local_listeners.h"
+#include "server/name_status.h"
 #include "server/pod_addresses.h"
 #include "telemetry/metrics.h"
 
@@ -45,8 +46,10 @@ std::vector<admin::EndpointState> endpoint_states(const Agent& agent) {
     if (!state) continue;
     for (auto& endpoint : state->endpoints(monotonic_now()))
       states.push_back({name, std::move(endpoint.address), endpoint.ejected, endpoint.active,
-                        endpoint.connects, endpoint.failures});
+                        endpoint.connects, endpoint.failures, std::nullopt});
   }
+  auto named = named_endpoints(*snapshot, agent.names.all(), states, monotonic_now());
+  std::move(named.begin(), named.end(), std::back_inserter(states));
   return states;
 }
 
@@ -80,10 +83,11 @@ admin::AgentStatus status(const Agent& agent) {
     status.unbound.push_back({one.bind.listener, one.bind.address.to_string(), one.error});
 
   if (const auto snapshot = agent.snapshot()) {
-    status.findings = look_for_local_listeners(
-        *snapshot, std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0}));
     for (const IpAddress& ip : snapshot->self_ips)
       status.address_origins[ip.to_string()] = origin_of(ip, options);
+    status.names = unwell_names(*snapshot, agent.names.all(), monotonic_now());
+    status.findings = look_for_local_listeners(
+        *snapshot, std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0}));
   }
 
   const datapath::LaneStats sums = lane_sums(agent);
@@ -115,6 +119,7 @@ std::string metrics(const Agent& agent) {
     totals.config_version = snapshot->version;
     totals.config_generation = snapshot->generation;
     totals.findings = snapshot->findings.size();
+    totals.dns = dns_totals(*snapshot, agent.names.all(), monotonic_now());
   }
   totals.workers = agent.workers.size();
   totals.connections_active = agent.active();

@@ -131,6 +131,25 @@ void add_lanes(std::vector<MetricFamily>& families, const std::vector<LaneTotals
   for (MetricFamily* family : {&available, &total, &active, &bytes}) families.push_back(std::move(*family));
 }
 
+void add_dns(std::vector<MetricFamily>& families, const DnsTotals& dns) {
+  constexpr std::array<Column, 4> kColumns = {{
+      {"envoy_cluster_update_attempt", "Lookups of the cluster's names"},
+      {"envoy_cluster_update_success", "Lookups that changed or confirmed the hosts"},
+      {"envoy_cluster_update_failure", "Lookups that left the hosts as they were"},
+      {"envoy_cluster_update_empty", "Lookups answered without an address"},
+  }};
+  std::map<std::string, std::array<uint64_t, 4>> rows;
+  for (const auto& [cluster, counts] : dns.clusters)
+    rows[cluster] = {counts.attempt, counts.success, counts.failure, counts.empty};
+  add_table(families, kColumns, rows, [](const std::string& name) { return Labels{{"cluster_name", name}}; });
+  if (dns.answer_age_seconds.empty()) return;
+  MetricFamily age{
+      "sockmesh_dns_answer_age_seconds", "Since the name was last answered", MetricType::Gauge, {}};
+  for (const auto& [name, seconds] : dns.answer_age_seconds)
+    age.metric.push_back(sample(age.type, seconds, {{"name", name}}));
+  families.push_back(std::move(age));
+}
+
 }  // namespace
 
 std::string prometheus_text(const CounterTotals& counters, const AgentTotals& agent) {
@@ -144,6 +163,7 @@ std::string prometheus_text(const CounterTotals& counters, const AgentTotals& ag
   });
   add_agent(families, agent);
   add_lanes(families, agent.lanes);
+  add_dns(families, agent.dns);
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);
   return std::move(out).str();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,15 @@ struct LaneTotals {
   bool available = false;  // passed its self-test and is not switched off
   uint64_t flows_total = 0, flows_active = 0;
   uint64_t bytes_total = 0;  // both directions, of ended flows
+};
+
+// How looking up the names of DNS clusters went.
+struct DnsTotals {
+  struct Updates {
+    uint64_t attempt = 0, success = 0, failure = 0, empty = 0;  // Envoy's update_*
+  };
+  std::map<std::string, Updates> clusters;
+  std::map<std::string, double> answer_age_seconds;  // by name; none where no answer came so far
 };
 
 // What is counted once a process.
@@ -33,6 +43,7 @@ struct AgentTotals {
   double uptime_seconds = 0;
   bool draining = false;
   std::vector<LaneTotals> lanes;
+  DnsTotals dns;
 };
 
 std::string prometheus_text(const CounterTotals& counters, const AgentTotals& agent);

@@ -43,9 +43,10 @@ Expanded expand(const model::Cluster& cluster, ClusterState& state, const NameCa
       expanded.names_pending = true;
       continue;
     }
-    for (const IpAddress& ip : answer->addresses) {
+    const bool logical = cluster.type == model::ClusterType::kLogicalDns;
+    for (const IpAddress& ip : logical ? answer->last_addresses : answer->addresses) {
       add(endpoint, SocketAddress{ip, name->port});
-      if (cluster.type == model::ClusterType::kLogicalDns) break;
+      if (logical) break;
     }
   }
   return expanded;

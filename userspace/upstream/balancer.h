@@ -16,7 +16,7 @@
 namespace sockmesh::upstream {
 
 // Endpoints as hosts: names replaced by the addresses they resolve to (all of them in STRICT_DNS, the first
-// in LOGICAL_DNS), endpoints of weight 0 left out.
+// of the last ones there were in LOGICAL_DNS), endpoints of weight 0 left out.
 struct Expanded {
   HostList hosts;
   bool names_pending = false;  // some name has not been looked up yet

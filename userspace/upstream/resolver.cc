@@ -4,6 +4,7 @@
 #include <netdb.h>
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <set>
 
@@ -14,9 +15,9 @@ namespace sockmesh::upstream {
 namespace {
 
 using std::chrono::seconds;
+using Outcome = FamilyLookup::Outcome;
 
 constexpr size_t kMaxInFlight = 64;
-constexpr int kTryMilliseconds = 2000;  // per server and try
 constexpr int kTries = 3;
 
 Result<void> initialize_library() {
@@ -54,9 +55,17 @@ Duration refresh_after(seconds ttl, Duration refresh) {
   return std::clamp<Duration>(ttl, seconds(1), seconds(3600));
 }
 
-Duration retry_after(uint32_t failures, Duration refresh) {
-  const Duration pause = seconds(1) * (1 << std::min(failures > 0 ? failures - 1 : 0, 12u));
+Duration retry_after(uint32_t in_vain, Duration refresh) {
+  const Duration pause = seconds(1) * (1 << std::min(in_vain > 0 ? in_vain - 1 : 0, 12u));
   return std::min(pause, std::max<Duration>(refresh, seconds(1)));
+}
+
+Duration next_lookup(const Lookup& lookup, const NameAnswer& answer, Duration refresh) {
+  if (answer.state != NameState::kAnswered) return retry_after(answer.in_vain, refresh);
+  seconds ttl{0};
+  for (const FamilyLookup* family : {&lookup.v4, &lookup.v6})
+    if (family->ttl.count() > 0) ttl = ttl.count() == 0 ? family->ttl : std::min(ttl, family->ttl);
+  return refresh_after(ttl, refresh);
 }
 
 class Resolver::Impl {
@@ -81,7 +90,7 @@ class Resolver::Impl {
       static_cast<Impl*>(self)->watch_socket(fd, readable != 0, writable != 0);
     };
     wanted.sock_state_cb_data = this;
-    wanted.timeout = kTryMilliseconds;
+    wanted.timeout = static_cast<int>(options.patience.count());
     wanted.tries = kTries;
     std::string path = options.resolv_conf;
     if (!path.empty()) {
@@ -116,12 +125,17 @@ class Resolver::Impl {
  private:
   struct Name {
     Duration refresh{};
-    uint32_t failures = 0;  // in a row
     std::unique_ptr<event::Timer> timer;
+  };
+  // A name that is being looked up: one question a family.
+  struct Asked {
+    std::string name;
+    Lookup lookup;
   };
   struct Question {
     Impl* resolver;
-    std::string name;
+    std::shared_ptr<Asked> asked;
+    bool v6;
   };
 
   void ask(const std::string& name) {
@@ -133,59 +147,110 @@ class Resolver::Impl {
     while (in_flight_ < kMaxInFlight && !queue_.empty()) {
       const std::string name = std::move(queue_.front());
       queue_.pop_front();
-      if (!names_.contains(name)) continue;
-      ares_addrinfo_hints hints{};
-      hints.ai_family = families_.v4 && families_.v6 ? AF_UNSPEC : families_.v6 ? AF_INET6 : AF_INET;
-      hints.ai_socktype = SOCK_STREAM;
-      hints.ai_flags = ARES_AI_NOSORT;
-      ++in_flight_;
-      ares_getaddrinfo(
-          channel_, name.c_str(), nullptr, &hints,
-          [](void* question, int status, int, ares_addrinfo* found) {
-            const std::unique_ptr<Question> asked(static_cast<Question*>(question));
-            asked->resolver->answered(asked->name, status, found);
-          },
-          new Question{this, name});
+      if (names_.contains(name)) look_up(name);
     }
     arm();
   }
 
-  void answered(const std::string& name, int status, ares_addrinfo* found) {
+  void look_up(const std::string& name) {
+    ++in_flight_;
+    auto asked = std::make_shared<Asked>();
+    asked->name = name;
+    if (families_.v4) asked->lookup.v4.outcome = Outcome::kPending;
+    if (families_.v6) asked->lookup.v6.outcome = Outcome::kPending;
+    if (in_hosts_file(name, asked->lookup)) return ended(*asked);
+    // Once the first is asked, the last word may come at any moment, from within c-ares too.
+    const bool v4 = families_.v4, v6 = families_.v6;
+    if (v4) put(asked, false);
+    if (v6) put(asked, true);
+  }
+
+  // A name that the hosts file has is what the file says, in both families.
+  bool in_hosts_file(const std::string& name, Lookup& lookup) {
+    bool found = false;
+    for (const bool v6 : {false, true}) {
+      FamilyLookup& family = v6 ? lookup.v6 : lookup.v4;
+      hostent* raw = nullptr;
+      if (family.outcome != Outcome::kPending ||
+          ares_gethostbyname_file(channel_, name.c_str(), v6 ? AF_INET6 : AF_INET, &raw) != ARES_SUCCESS)
+        continue;
+      const std::unique_ptr<hostent, decltype(&ares_free_hostent)> entry(raw, ares_free_hostent);
+      for (char** one = entry->h_addr_list; *one != nullptr; ++one) {
+        in_addr four{};
+        in6_addr six{};
+        std::memcpy(v6 ? static_cast<void*>(&six) : &four, *one, v6 ? sizeof six : sizeof four);
+        family.addresses.push_back(v6 ? IpAddress::v6(six) : IpAddress::v4(four));
+      }
+      family.outcome = Outcome::kAddresses;
+      found = true;
+    }
+    for (FamilyLookup* family : {&lookup.v4, &lookup.v6})
+      if (found && family->outcome == Outcome::kPending) family->outcome = Outcome::kEmpty;
+    return found;
+  }
+
+  void put(const std::shared_ptr<Asked>& asked, bool v6) {
+    ares_addrinfo_hints hints{};
+    hints.ai_family = v6 ? AF_INET6 : AF_INET;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = ARES_AI_NOSORT;
+    ares_getaddrinfo(
+        channel_, asked->name.c_str(), nullptr, &hints,
+        [](void* question, int status, int, ares_addrinfo* found) {
+          const std::unique_ptr<Question> owned(static_cast<Question*>(question));
+          owned->resolver->answered(*owned->asked, owned->v6, status, found);
+        },
+        new Question{this, asked, v6});
+  }
+
+  void answered(Asked& asked, bool v6, int status, ares_addrinfo* found) {
     const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owner(found, ares_freeaddrinfo);
-    --in_flight_;
     if (destroying_) return;
-    const auto entry = names_.find(name);
-    if (entry != names_.end()) {
-      const uint64_t before = cache_.version();
-      entry->second.timer->set(status == ARES_SUCCESS ? take(entry->first, entry->second, *found)
-                                                      : give_up(entry->first, entry->second, status));
-      if (cache_.version() != before) changed_();
+    FamilyLookup& family = v6 ? asked.lookup.v6 : asked.lookup.v4;
+    family = family_lookup(status, found);
+    const FamilyLookup& other = v6 ? asked.lookup.v4 : asked.lookup.v6;
+    if (other.outcome != Outcome::kPending) return ended(asked);
+    // Nobody waits for a family that may never be answered.
+    if (family.outcome == Outcome::kAddresses && names_.contains(asked.name)) remember(asked);
+  }
+
+  static FamilyLookup family_lookup(int status, const ares_addrinfo* found) {
+    FamilyLookup family;
+    for (const ares_addrinfo_node* node = found ? found->nodes : nullptr; node; node = node->ai_next) {
+      const auto address = SocketAddress::from(node->ai_addr, node->ai_addrlen);
+      if (!address) continue;
+      if (std::find(family.addresses.begin(), family.addresses.end(), address->ip) == family.addresses.end())
+        family.addresses.push_back(address->ip);
+      const seconds ttl(node->ai_ttl);
+      if (ttl.count() > 0) family.ttl = family.ttl.count() == 0 ? ttl : std::min(family.ttl, ttl);
+    }
+    const bool empty = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+    family.outcome = !family.addresses.empty() ? Outcome::kAddresses
+                     : empty                   ? Outcome::kEmpty
+                                               : Outcome::kFailed;
+    if (family.outcome != Outcome::kAddresses)
+      family.error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+    return family;
+  }
+
+  NameAnswerPtr remember(const Asked& asked) {
+    const uint64_t before = cache_.version();
+    NameAnswerPtr answer = cache_.looked_up(asked.name, asked.lookup, loop_.now());
+    if (cache_.version() != before) changed_();
+    return answer;
+  }
+
+  void ended(const Asked& asked) {
+    --in_flight_;
+    if (const auto entry = names_.find(asked.name); entry != names_.end()) {
+      const NameAnswerPtr answer = remember(asked);
+      entry->second.timer->set(next_lookup(asked.lookup, *answer, entry->second.refresh));
     }
     // Not from within c-ares: a lookup that fails at once would call back here again and again.
     if (!queue_.empty())
       loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
         if (alive.lock()) work_off();
       });
-  }
-
-  // Both return when to ask again.
-  Duration take(const std::string& name, Name& state, const ares_addrinfo& found) {
-    std::vector<IpAddress> addresses;
-    int ttl = 0;
-    for (const ares_addrinfo_node* node = found.nodes; node != nullptr; node = node->ai_next) {
-      const auto address = SocketAddress::from(node->ai_addr, node->ai_addrlen);
-      if (!address) continue;
-      if (std::find(addresses.begin(), addresses.end(), address->ip) == addresses.end())
-        addresses.push_back(address->ip);
-      if (node->ai_ttl > 0) ttl = ttl == 0 ? node->ai_ttl : std::min(ttl, node->ai_ttl);
-    }
-    state.failures = 0;
-    cache_.answered(name, std::move(addresses));
-    return refresh_after(seconds(ttl), state.refresh);
-  }
-  Duration give_up(const std::string& name, Name& state, int status) {
-    cache_.failed(name, ares_strerror(status));
-    return retry_after(++state.failures, state.refresh);
   }
 
   void watch_socket(ares_socket_t fd, bool readable, bool writable) {
@@ -226,7 +291,7 @@ class Resolver::Impl {
   NameFamilies families_;
   std::map<std::string, Name> names_;
   std::deque<std::string> queue_;  // names to ask for; each at most once
-  size_t in_flight_ = 0;
+  size_t in_flight_ = 0;           // names
   std::map<ares_socket_t, event::WatchedFd> watches_;  // duplicates: c-ares closes its sockets by itself
 };
 

@@ -1,9 +1,12 @@
 // Resolver: keeps the NameCache fresh for the names that clusters need, with c-ares on the loop of the
-// configuration thread. An answer is asked for again when its TTL ends (at least 1 s, at most an hour), after
-// a failure with growing pauses up to the cluster's dns_refresh; the last good answer stays in force
-// meanwhile. At most 64 lookups are in flight. Loop thread only.
+// configuration thread. Each family of addresses that the pod has is asked for by itself, because one may
+// fail where the other is answered. An answer is asked for again when its TTL ends (at least 1 s, at most an
+// hour); after an empty one, or none, with growing pauses up to the cluster's dns_refresh. What an answer
+// changes, and what a failure does not, is in name_cache.h. At most 64 names are being looked up at a time.
+// Loop thread only.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,6 +23,8 @@ namespace sockmesh::upstream {
 struct ResolverOptions {
   std::string resolv_conf;  // "" for /etc/resolv.conf
   std::string servers;      // "127.0.0.1:5353,..." instead of those of resolv.conf; "" for those
+  // How long a server's answer is waited for, doubled with each of three tries: 14 s in all.
+  std::chrono::milliseconds patience{2000};
 };
 
 struct NameFamilies {
@@ -33,8 +38,10 @@ NameFamilies families_of(const model::Snapshot& snapshot);
 
 // When to ask again after a good answer whose smallest TTL is `ttl` (0: unknown, then `refresh`).
 Duration refresh_after(std::chrono::seconds ttl, Duration refresh);
-// When to ask again after `failures` failed lookups in a row.
-Duration retry_after(uint32_t failures, Duration refresh);
+// When to ask again after `in_vain` lookups in a row that brought no address.
+Duration retry_after(uint32_t in_vain, Duration refresh);
+// When to ask again after this lookup, which led to `answer`.
+Duration next_lookup(const Lookup& lookup, const NameAnswer& answer, Duration refresh);
 
 class Resolver {
  public:

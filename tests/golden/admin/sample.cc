@@ -253,6 +253,7 @@ AgentStatus sample_status() {
                        "'x': expected a number",
                    .problems = 3};
   status.unbound = {{"0.0.0.0_31400", "0.0.0.0:31400", "bind 0.0.0.0:31400: Address already in use"}};
+  status.names = {{"db.example.com", "failing", {"192.0.2.7"}, "Timeout while contacting DNS servers", 35s}};
   status.lanes = {{"epoll", true, false, "always available", 0, 0},
                   {"io_uring", true, true, "passed: multishot receive, buffer ring", 1, 12},
                   {"sk_skb", true, true, "passed: 8 of 8 checks", 1, 11},
@@ -262,7 +263,10 @@ AgentStatus sample_status() {
 }
 
 std::vector<EndpointState> sample_states() {
-  return {{echo("v1"), "10.1.0.5:9000", false, 1, 11, 0}, {echo("v1"), "10.1.0.6:9000", true, 0, 3, 3}};
+  return {{echo("v1"), "10.1.0.5:9000", false, 1, 11, 0, std::nullopt},
+          {echo("v1"), "10.1.0.6:9000", true, 0, 3, 3, std::nullopt},
+          {"outbound|5701||app-ext.app.svc.cluster.local", "app.example.com:5701", false, 0, 4, 1,
+           NameStatus{"app.example.com", "empty", {}, "Domain name not found", 3s}}};
 }
 
 model::Explanation sample_explanation() {

@@ -18,10 +18,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Answers A questions with `answer`'s addresses (empty: NXDOMAIN) and AAAA questions with nothing.
+constexpr char kNoError = 0, kServerFailure = 2, kNameError = 3;
+
+// What the server says to a question; no answer at all when silent.
+struct Reply {
+  Reply(std::vector<IpAddress> list) : addresses(std::move(list)) {  // NOLINT: as if it were the list
+    if (addresses.empty()) code = kNameError;
+  }
+  Reply(char rcode, bool no_answer = false) : code(rcode), silent(no_answer) {}  // NOLINT
+  std::vector<IpAddress> addresses;
+  char code = kNoError;
+  bool silent = false;
+};
+const Reply kSilence{kNoError, true};
+
+// Answers a question with `answer`'s addresses of the family asked for, if any.
 class DnsServer {
  public:
-  using Answer = std::function<std::vector<IpAddress>(const std::string& name)>;
+  using Answer = std::function<Reply(const std::string& name, bool v6)>;
   explicit DnsServer(Answer answer, uint32_t ttl = 1) : answer_(std::move(answer)), ttl_(ttl) {
     socket_ = Fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_storage storage{};
@@ -51,6 +65,7 @@ class DnsServer {
       ++questions_;
       const std::string reply =
           reply_to(std::string(reinterpret_cast<char*>(query), static_cast<size_t>(got)));
+      if (reply.empty()) continue;
       sendto(socket_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from), length);
     }
   }
@@ -63,18 +78,22 @@ class DnsServer {
       at += label + 1u;
     }
     const std::string question = query.substr(12, at + 5 - 12);
-    const bool wants_v4 = question[question.size() - 3] == 1;
-    const auto addresses = answer_(name);
+    const bool v6 = question[question.size() - 3] == 28;
+    const Reply answer = answer_(name, v6);
+    if (answer.silent) return "";
+    std::vector<IpAddress> addresses;
+    for (const IpAddress& ip : answer.addresses)
+      if (ip.is_v6() == v6) addresses.push_back(ip);
     std::string reply = query.substr(0, 2);
     reply += '\x81';
-    reply += addresses.empty() ? '\x83' : '\x80';
-    const char count = wants_v4 ? static_cast<char>(addresses.size()) : '\0';
-    reply += std::string("\0\1\0", 3) + count + std::string(4, '\0') + question;
-    for (char i = 0; i < count; ++i) {
-      reply += std::string("\xc0\x0c\0\1\0\1", 6);
+    reply += static_cast<char>('\x80' | answer.code);
+    reply += std::string("\0\1\0", 3) + static_cast<char>(addresses.size()) + std::string(4, '\0') + question;
+    for (const IpAddress& ip : addresses) {
+      reply += std::string("\xc0\x0c\0", 3) + (v6 ? '\x1c' : '\1') + std::string("\0\1", 2);
       for (const int shift : {24, 16, 8, 0}) reply += static_cast<char>(ttl_ >> shift);
-      reply += std::string("\0\4", 2);
-      reply.append(reinterpret_cast<const char*>(addresses[static_cast<size_t>(i)].bytes().data()), 4);
+      const size_t size = v6 ? 16 : 4;
+      reply += std::string(1, '\0') + static_cast<char>(size);
+      reply.append(reinterpret_cast<const char*>(ip.bytes().data()), size);
     }
     return reply;
   }
@@ -90,10 +109,11 @@ class DnsServer {
 
 // A resolver on a loop of its own thread, as the agent's main thread has it.
 struct Resolving {
-  explicit Resolving(const DnsServer& server) {
+  explicit Resolving(const DnsServer& server, std::chrono::milliseconds patience = 200ms) {
     loop = std::move(*event::Loop::create(event::Backend::kEpoll));
     ResolverOptions options;
     options.servers = server.address();
+    options.patience = patience;
     auto made = Resolver::create(*loop, names, options, [this] { ++changes; });
     REQUIRE(made);
     resolver = std::move(*made);
@@ -106,8 +126,8 @@ struct Resolving {
     });
     thread.join();
   }
-  void want(std::map<std::string, Duration> wanted) {
-    loop->post([this, wanted] { resolver->want(wanted, {true, false}); });
+  void want(std::map<std::string, Duration> wanted, NameFamilies families = {true, false}) {
+    loop->post([this, wanted, families] { resolver->want(wanted, families); });
   }
   size_t addresses_of(const std::string& name) {
     const auto answer = names.find(name);
@@ -125,7 +145,7 @@ struct Resolving {
 
 TEST_CASE("names are resolved, and again when their TTL ends") {
   std::atomic<uint32_t> hosts{1};
-  const DnsServer server([&](const std::string&) {
+  const DnsServer server([&](const std::string&, bool) {
     std::vector<IpAddress> addresses;
     for (uint32_t i = 0; i < hosts; ++i) addresses.push_back(IpAddress::v4(0x0a000001 + i));
     return addresses;
@@ -138,23 +158,66 @@ TEST_CASE("names are resolved, and again when their TTL ends") {
   CHECK(resolving.changes >= 2);
 }
 
-TEST_CASE("the last good answer outlives a failure") {
-  std::atomic<bool> broken{false};
-  const DnsServer server([&](const std::string&) {
-    return broken ? std::vector<IpAddress>{} : std::vector<IpAddress>{IpAddress::v4(0x0a000001)};
+TEST_CASE("a failure keeps the last answer, an empty answer is one") {
+  const struct {
+    Reply reply;
+    NameState state;
+    size_t addresses;
+  } rows[] = {
+      {kServerFailure, NameState::kFailing, 1},
+      {kSilence, NameState::kFailing, 1},
+      {kNoError, NameState::kEmpty, 0},
+      {kNameError, NameState::kEmpty, 0},
+  };
+  const Reply good{std::vector<IpAddress>{IpAddress::v4(0x0a000001)}};
+  for (const auto& row : rows) {
+    CAPTURE(int{row.reply.code}, row.reply.silent);
+    std::atomic<bool> broken{false};
+    const DnsServer server([&](const std::string&, bool) { return broken ? row.reply : good; });
+    Resolving resolving(server);
+    resolving.want({{"db.example.com", 60s}});
+    EVENTUALLY(resolving.addresses_of("db.example.com") == 1);
+    broken = true;
+    EVENTUALLY(resolving.names.find("db.example.com")->state == row.state);
+    CHECK(resolving.addresses_of("db.example.com") == row.addresses);
+    CHECK_FALSE(resolving.names.find("db.example.com")->error.empty());
+    broken = false;
+    EVENTUALLY(resolving.names.find("db.example.com")->error.empty());
+    CHECK(resolving.addresses_of("db.example.com") == 1);
+  }
+}
+
+TEST_CASE("a family that fails neither loses its addresses nor holds up the other one") {
+  const IpAddress four = IpAddress::v4(0x0a000001), six = IpAddress::parse("fd00::1").value();
+  std::atomic<bool> broken{false}, moved{false};
+  const Reply failure = GENERATE(Reply(kServerFailure), kSilence);
+  CAPTURE(failure.silent);
+  const DnsServer server([&](const std::string&, bool v6) -> Reply {
+    if (v6 && broken) return failure;
+    return std::vector<IpAddress>{moved ? IpAddress::v4(0x0a000002) : four, six};
   });
   Resolving resolving(server);
-  resolving.want({{"db.example.com", 60s}});
-  EVENTUALLY(resolving.addresses_of("db.example.com") == 1);
+  resolving.want({{"db.example.com", 60s}}, {true, true});
+  EVENTUALLY(resolving.addresses_of("db.example.com") == 2);
   broken = true;
-  EVENTUALLY(!resolving.names.find("db.example.com")->error.empty());
-  CHECK(resolving.addresses_of("db.example.com") == 1);
-  broken = false;
-  EVENTUALLY(resolving.names.find("db.example.com")->error.empty());
+  EVENTUALLY(resolving.names.find("db.example.com")->error.starts_with("AAAA: "));
+  moved = true;
+  EVENTUALLY(resolving.names.find("db.example.com")->addresses ==
+             std::vector<IpAddress>{IpAddress::v4(0x0a000002), six});
+}
+
+TEST_CASE("the first family that is answered can be dialled at once") {
+  const DnsServer server([&](const std::string&, bool v6) -> Reply {
+    return v6 ? kSilence : Reply(std::vector<IpAddress>{IpAddress::v4(0x0a000001)});
+  });
+  Resolving resolving(server, 1h);
+  resolving.want({{"db.example.com", 60s}}, {true, true});
+  EVENTUALLY(resolving.addresses_of("db.example.com") == 1);
+  CHECK(resolving.names.find("db.example.com")->attempts == 0);  // the other one is still asked for
 }
 
 TEST_CASE("an unknown name has an answer too: none") {
-  const DnsServer server([](const std::string&) { return std::vector<IpAddress>{}; });
+  const DnsServer server([](const std::string&, bool) { return Reply(kNameError); });
   Resolving resolving(server);
   resolving.want({{"nowhere.example.com", 60s}});
   EVENTUALLY(resolving.addresses_of("nowhere.example.com") == 0);
@@ -162,8 +225,8 @@ TEST_CASE("an unknown name has an answer too: none") {
 }
 
 TEST_CASE("many names at once are all answered") {
-  const DnsServer server([](const std::string&) { return std::vector<IpAddress>{IpAddress::v4(0x0a000001)}; },
-                         3600);
+  const DnsServer server(
+      [](const std::string&, bool) { return std::vector<IpAddress>{IpAddress::v4(0x0a000001)}; }, 3600);
   Resolving resolving(server);
   std::map<std::string, Duration> wanted;
   for (int i = 0; i < 300; ++i) wanted[fmt::format("host-{}.example.com", i)] = 60s;

@@ -102,6 +102,20 @@ TEST_CASE("exposition: Envoy's cluster and listener names, our lanes, states of 
   CHECK(has_line(text, "envoy_server_state 0"));
 }
 
+TEST_CASE("exposition: lookups of names") {
+  AgentTotals totals;
+  totals.dns.clusters["outbound|80||db"] = {.attempt = 7, .success = 4, .failure = 3, .empty = 2};
+  totals.dns.answer_age_seconds["db.example.com"] = 1.5;
+  const std::string text = prometheus_text({}, totals);
+  CHECK(has_line(text, "# TYPE envoy_cluster_update_attempt counter"));
+  CHECK(has_line(text, "envoy_cluster_update_attempt{cluster_name=\"outbound|80||db\"} 7"));
+  CHECK(has_line(text, "envoy_cluster_update_success{cluster_name=\"outbound|80||db\"} 4"));
+  CHECK(has_line(text, "envoy_cluster_update_failure{cluster_name=\"outbound|80||db\"} 3"));
+  CHECK(has_line(text, "envoy_cluster_update_empty{cluster_name=\"outbound|80||db\"} 2"));
+  CHECK(has_line(text, "sockmesh_dns_answer_age_seconds{name=\"db.example.com\"} 1.5"));
+  CHECK(prometheus_text({}, {}).find("sockmesh_dns") == std::string::npos);
+}
+
 TEST_CASE("the overflow series keeps the label set") {
   CounterTotals counters;
   counters.tcp[std::string(kOverflowKey)] = {1, 1, 0, 0};

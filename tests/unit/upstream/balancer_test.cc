@@ -125,6 +125,13 @@ TEST_CASE("a retry goes to somebody else, or to nobody") {
   CHECK(fixture.pick(kNow, {"10.0.0.1:80", "10.0.0.2:80"}) == "nobody");
 }
 
+Lookup answer_of(std::vector<IpAddress> v4) {
+  Lookup lookup;
+  lookup.v4.outcome = v4.empty() ? FamilyLookup::Outcome::kEmpty : FamilyLookup::Outcome::kAddresses;
+  lookup.v4.addresses = std::move(v4);
+  return lookup;
+}
+
 TEST_CASE("names become hosts when they are resolved") {
   Fixture fixture;
   model::Endpoint endpoint;
@@ -133,14 +140,18 @@ TEST_CASE("names become hosts when they are resolved") {
   fixture.cluster->type = GENERATE(model::ClusterType::kStrictDns, model::ClusterType::kLogicalDns);
   const bool logical = fixture.cluster->type == model::ClusterType::kLogicalDns;
   CHECK(fixture.pick() == "pending");
-  fixture.names.answered("db.example.com", {IpAddress::v4(0x0a000001), IpAddress::v4(0x0a000002)});
+  fixture.names.looked_up("db.example.com", answer_of({IpAddress::v4(0x0a000001), IpAddress::v4(0x0a000002)}),
+                          kNow);
   CHECK(fixture.picks(100).size() == (logical ? 1 : 2));
   CHECK(fixture.pick().ends_with(":5432"));
+  // No addresses any more: Envoy's STRICT_DNS has no hosts then, its LOGICAL_DNS keeps the one it has.
+  fixture.names.looked_up("db.example.com", answer_of({}), kNow);
+  CHECK(fixture.pick() == (logical ? "10.0.0.1:5432" : "nobody"));
 
   Fixture other;
   other.cluster->endpoints.push_back(endpoint);
   other.cluster->type = model::ClusterType::kStrictDns;
-  other.names.failed("db.example.com", "not found");
+  other.names.looked_up("db.example.com", answer_of({}), kNow);
   CHECK(other.pick() == "nobody");
 }
 

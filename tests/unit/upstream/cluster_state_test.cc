@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "upstream/name_cache.h"
-
 using namespace sockmesh;
 using namespace sockmesh::upstream;
 
@@ -60,21 +58,4 @@ TEST_CASE("the registry keeps clusters by name across snapshots") {
   registry.keep_only(snapshot);
   CHECK(registry.find("outbound|80||echo") == echo);
   CHECK(registry.find("outbound|80||gone") == nullptr);
-}
-
-TEST_CASE("a failed lookup keeps the last good answer") {
-  NameCache names;
-  CHECK(names.find("db.example.com") == nullptr);
-  names.answered("db.example.com", {IpAddress::v4(0x0a000001)});
-  const uint64_t version = names.version();
-  names.failed("db.example.com", "timeout");
-  const auto answer = names.find("db.example.com");
-  REQUIRE(answer);
-  CHECK(answer->addresses.size() == 1);
-  CHECK(answer->error == "timeout");
-  CHECK(names.version() == version);
-  names.answered("db.example.com", {IpAddress::v4(0x0a000001)});
-  CHECK(names.version() == version);  // nothing new
-  names.keep_only({});
-  CHECK(names.find("db.example.com") == nullptr);
 }

@@ -20,6 +20,25 @@ TEST_CASE("failed lookups are repeated with growing pauses") {
   CHECK(retry_after(1, 0s) == 1s);
 }
 
+TEST_CASE("the next lookup follows how the last one went") {
+  const auto family = [](FamilyLookup::Outcome outcome, std::chrono::seconds ttl) {
+    return FamilyLookup{outcome, {}, ttl, ""};
+  };
+  using enum FamilyLookup::Outcome;
+  NameAnswer answered, vain;
+  answered.state = NameState::kAnswered;
+  vain.in_vain = 3;
+  CHECK(next_lookup({family(kAddresses, 30s), {}}, answered, 60s) == 30s);
+  CHECK(next_lookup({family(kAddresses, 30s), family(kAddresses, 5s)}, answered, 60s) == 5s);
+  CHECK(next_lookup({family(kAddresses, 0s), family(kAddresses, 7s)}, answered, 60s) == 7s);
+  CHECK(next_lookup({family(kAddresses, 0s), {}}, answered, 60s) == 60s);
+  for (const NameState state : {NameState::kEmpty, NameState::kFailing}) {
+    vain.state = state;
+    CHECK(next_lookup({family(kEmpty, 0s), {}}, vain, 60s) == 4s);
+    CHECK(next_lookup({family(kEmpty, 0s), {}}, vain, 2s) == 2s);
+  }
+}
+
 TEST_CASE("names and families come from the snapshot") {
   model::Snapshot snapshot;
   auto slow = std::make_shared<model::Cluster>();
