@@ -6,6 +6,7 @@
 #include "connection/outcome.h"
 #include "connection/proxy_protocol.h"
 #include "connection/tls_hello.h"
+#include "datapath/user_sockets.h"
 #include "interception/loop_guard.h"
 
 namespace sockmesh::connection {
@@ -32,11 +33,6 @@ telemetry::ConnectionRecord new_record(uint64_t id, const Accepted& accepted, Mo
   return record;
 }
 
-void reset_on_close(int fd) {
-  const linger now{1, 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-}
-
 }  // namespace
 
 Connection::Connection(Connections& connections, Accepted accepted)
@@ -59,6 +55,9 @@ Connection::~Connection() {
 void Connection::start() {
   const int on = 1;
   setsockopt(downstream_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // Until finish() says otherwise: if this process dies, the client must not take it for the end of an
+  // answer.
+  datapath::reset_on_close(downstream_.get());
 
   const auto captured = interception::original_destination(downstream_.get(), entry_->port);
   if (!captured) return finish(std::nullopt, "the client was gone before it was looked at");
@@ -221,6 +220,7 @@ void Connection::connected(upstream::DialOutcome outcome) {
 }
 
 void Connection::relay(Fd upstream) {
+  datapath::reset_on_close(upstream.get());  // as the downstream, before its first byte
   const std::string header =
       proxy_header(cluster_->proxy_protocol, record().downstream_remote, record().downstream_local);
   // The send buffer of a new connection takes these few bytes whole.
@@ -255,7 +255,8 @@ void Connection::finish(std::optional<ResponseFlag> flag, const char* reason, Cl
   record().close_reason = reason;
   record().duration = monotonic_now() - record().opened;
   peek_.reset();
-  if (downstream_ && close == Close::kReset) reset_on_close(downstream_.get());
+  // Until here whoever closed it sent RST.
+  if (downstream_ && close != Close::kReset) datapath::reset_on_close(downstream_.get(), false);
   downstream_.reset();
   lease_ = upstream::Lease();
   own_accept_ = upstream::OwnDials::Entry();

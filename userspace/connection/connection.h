@@ -11,7 +11,8 @@
 //
 // Nothing of the client's stream is read before the upstream stands; a PROXY header in front of it is. Each
 // failure ends in finish() with Envoy's flag; closing a socket with unread bytes then makes Linux send RST,
-// else FIN, which is what Envoy's clients see. Worker thread only.
+// else FIN, which is what Envoy's clients see. Until then both sockets are set to send RST when they are
+// closed, since the process may die. Worker thread only.
 #pragma once
 
 #include <memory>

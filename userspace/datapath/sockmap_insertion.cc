@@ -18,11 +18,7 @@ Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets,
   SOCKMESH_TRY(pair, bpf::SplicePair::prepare(maps, downstream, upstream, ring));
 
   // 5: into the map, both disarmed: until step 6 all bytes are PASSed, which keeps their order.
-  if (auto in = pair.insert(Side::kUpstream); !in) {
-    bpf::reset_on_close(downstream, false);
-    bpf::reset_on_close(upstream, false);
-    return fail(std::move(in).error());
-  }
+  SOCKMESH_CHECK(pair.insert(Side::kUpstream));
   std::string copied_because;
   if (auto in = pair.insert(Side::kDownstream); !in)
     copied_because = in.error().message;

@@ -22,8 +22,9 @@ struct Inserted {
   std::array<std::optional<Error>, 2> failed;
 };
 
-// An error leaves the sockets as they were; the flow stays in lane 0.
-// `arm` false: both go in, but the verdict PASSes until arm() (the lanes are switched off at the moment).
+// An error leaves the sockets as they were, but set to be reset when they are closed, as lane 0 has them too;
+// the flow stays there. `arm` false: both go in, but the verdict PASSes until arm() (the lanes are switched
+// off at the moment).
 Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets, uint32_t ring, bool arm);
 
 }  // namespace sockmesh::datapath

@@ -16,17 +16,13 @@ UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options,
   for (const event::WatchedFd& one : sockets_) {
     send_small_writes_at_once(one.get());
     bound_queues(one.get());
+    reset_on_close(one.get());  // until the flow has ended in order: this process may die
   }
   timers_.emplace(loop, options, [this](CloseReason reason) { expired(reason); });
 }
 
 UserFlow::~UserFlow() {
   if (destroyed_) *destroyed_ = true;
-  if (has_sockets()) reset_on_close();
-}
-
-void UserFlow::reset_on_close() {
-  for (const event::WatchedFd& one : sockets_) datapath::reset_on_close(one.get());
 }
 
 void UserFlow::stop_watching() {

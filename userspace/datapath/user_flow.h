@@ -41,7 +41,6 @@ class UserFlow {
   void tell_outcome();  // of ends(): closes both sockets and calls done
 
   void stop_timers() { timers_.reset(); }
-  void reset_on_close();  // from now on whoever closes the sockets sends RST
 
   event::Loop& loop() { return loop_; }
   FlowEnds& ends() { return ends_; }

@@ -13,20 +13,21 @@ void send_small_writes_at_once(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void reset_on_close(int fd) {
-  const linger abrupt{.l_onoff = 1, .l_linger = 0};
+void reset_on_close(int fd, bool enabled) {
+  const linger abrupt{.l_onoff = enabled ? 1 : 0, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
 }
 
 void close_as(Fd socket, Closing closing) {
-  if (!socket || closing == Closing::kOrderly) return;
+  if (!socket) return;
+  bool reset = closing == Closing::kReset;
   if (closing == Closing::kResetUnlessPending) {
     // With bytes or a FIN still unacknowledged, a plain close delivers them; the kernel then answers whatever
     // the peer sends with RST.
     int unacknowledged = 0;
-    if (ioctl(socket.get(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0) return;
+    reset = ioctl(socket.get(), SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
   }
-  reset_on_close(socket.get());
+  reset_on_close(socket.get(), reset);
 }
 
 int take_socket_error(int fd) {

@@ -8,8 +8,11 @@
 namespace sockmesh::datapath {
 
 void send_small_writes_at_once(int fd);  // TCP_NODELAY: a relay's writes are somebody's finished message
-void reset_on_close(int fd);             // SO_LINGER{1,0}
-void close_as(Fd socket, Closing closing);
-int take_socket_error(int fd);  // SO_ERROR, which clears it
+// SO_LINGER{1,0}: whoever closes the socket, the kernel too when the process dies, sends RST. So it is set
+// for as long as bytes may be missing, and taken back only to end in order: a FIN of the kernel's own making
+// would tell the peer that it has got everything.
+void reset_on_close(int fd, bool enabled = true);
+void close_as(Fd socket, Closing closing);  // and whatever reset_on_close() had said before
+int take_socket_error(int fd);              // SO_ERROR, which clears it
 
 }  // namespace sockmesh::datapath

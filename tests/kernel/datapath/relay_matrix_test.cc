@@ -25,21 +25,6 @@ namespace {
 
 constexpr auto kDeadline = seconds(30);
 
-struct Cell {
-  LaneSpec lane;
-  bool ipv6;
-};
-
-std::vector<Cell> matrix() {
-  std::vector<Cell> cells;
-  for (const auto& lane : offered_lanes()) {
-    for (const bool ipv6 : {false, true}) cells.push_back({lane, ipv6});
-  }
-  return cells;
-}
-
-std::string describe(const Cell& cell) { return cell.lane.name + (cell.ipv6 ? ", IPv6" : ", IPv4"); }
-
 // A flow with its two applications.
 struct Flow {
   std::unique_ptr<StreamEnd> client, server;
@@ -72,49 +57,6 @@ void check_finished(const Flow& flow, const Outcome& outcome) {
   CHECK(outcome.progress.sent == flow.client->report().received);
   CHECK(outcome.progress.downstream_closed);
   CHECK(outcome.progress.upstream_closed);
-}
-
-// A plain end of the tests that need no plan.
-void put(const Fd& fd, const std::string& text) {
-  REQUIRE(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
-}
-
-bool wait_readable(const Fd& fd) {
-  pollfd one{fd.get(), POLLIN, 0};
-  return poll(&one, 1, static_cast<int>(patient(kDeadline).count())) == 1;
-}
-
-std::string get(const Fd& fd, size_t size) {
-  std::string text(size, '\0');
-  size_t have = 0;
-  while (have < size && wait_readable(fd)) {
-    const ssize_t got = recv(fd.get(), text.data() + have, size - have, 0);
-    if (got <= 0) break;
-    have += static_cast<size_t>(got);
-  }
-  text.resize(have);
-  return text;
-}
-
-enum class End { fin, rst, none };
-std::ostream& operator<<(std::ostream& out, End end) {
-  return out << (end == End::fin ? "FIN" : end == End::rst ? "RST" : "nothing");
-}
-// Reads until the stream ends; how it ended.
-End wait_for_end(const Fd& fd) {
-  char buffer[4096];
-  while (wait_readable(fd)) {
-    const ssize_t got = recv(fd.get(), buffer, sizeof buffer, 0);
-    if (got == 0) return End::fin;
-    if (got < 0) return errno == ECONNRESET || errno == EPIPE ? End::rst : End::none;
-  }
-  return End::none;
-}
-
-void reset_close(Fd& fd) {
-  const linger abrupt{.l_onoff = 1, .l_linger = 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
-  fd.reset();
 }
 
 }  // namespace

@@ -29,6 +29,14 @@ struct LaneSpec {
 // What this machine can run: epoll always, io_uring and the spliced lane where they work.
 const std::vector<LaneSpec>& offered_lanes();
 
+// Every lane, over IPv4 and IPv6.
+struct Cell {
+  LaneSpec lane;
+  bool ipv6;
+};
+std::vector<Cell> matrix();
+std::string describe(const Cell& cell);
+
 // The two connections of a flow, not yet relayed.
 struct Legs {
   Fd client, server;
@@ -70,6 +78,15 @@ class RelayWorld {
   std::mutex mutex_;
   std::map<size_t, std::vector<datapath::Outcome>> outcomes_;  // under mutex_
 };
+
+// A plain end of a stream, for tests that need no plan. Each waits as long as a slow machine needs.
+void put(const Fd& fd, const std::string& text);  // requires that all of it is taken
+bool wait_readable(const Fd& fd);
+std::string get(const Fd& fd, size_t size);  // less when the stream ends before
+enum class End { fin, rst, none };
+std::ostream& operator<<(std::ostream& out, End end);
+End wait_for_end(const Fd& fd);  // reads until the stream ends; how it ended
+void reset_close(Fd& fd);        // with RST
 
 // Open descriptors of this process.
 size_t open_descriptors();

@@ -1,0 +1,94 @@
+// A process that dies with connections that are not relayed yet: held, looked at, waiting for the upstream.
+// The client has got nothing, and must not take that for a whole answer.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+
+#include "proxy.h"
+#include "test_support/eventually.h"
+
+using namespace sockmesh;
+using namespace sockmesh::test;
+
+namespace {
+
+enum class Until { held, inspecting, connecting, relaying };
+const char* to_string(Until state) {
+  constexpr const char* kNames[] = {"held", "inspecting", "connecting", "relaying"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+// What a child says of itself: where it listens, and the folder that it will not have removed.
+struct Living {
+  uint16_t port;
+  char folder[64];
+};
+
+// Runs in a child of its own: a proxy that brings one connection as far as `until`, says so, and waits to be
+// killed. The pipe carries a Living and then the news.
+[[noreturn]] void live(Until until, const SocketAddress& upstream, int tell) {
+  std::signal(SIGABRT, SIG_DFL);  // the test runner's own
+  Proxy proxy;
+  proxy.cluster("somewhere", {upstream}).connect_timeout = std::chrono::seconds(60);
+  proxy.chain("plain", {"somewhere"});
+  proxy.listener().inspect_tls = until == Until::inspecting;  // and nothing is said
+  if (until != Until::held) proxy.publish();
+  Living self{proxy.address().port, {}};
+  const std::string folder = std::filesystem::path(proxy.mesh().access_log_file).parent_path();
+  folder.copy(self.folder, sizeof self.folder - 1);
+  if (write(tell, &self, sizeof self) != sizeof self) _exit(1);
+  using telemetry::ConnectionState;
+  const ConnectionState wanted = until == Until::held         ? ConnectionState::kAccepted
+                                 : until == Until::inspecting ? ConnectionState::kInspecting
+                                 : until == Until::connecting ? ConnectionState::kConnecting
+                                                              : ConnectionState::kRelaying;
+  (void)eventually([&] {
+    const auto flows = proxy.flows();
+    return flows.size() == 1 && flows[0].state == wanted;
+  });
+  if (write(tell, "x", 1) != 1) _exit(1);
+  for (;;) pause();
+}
+
+// Does not wait for the answer.
+Fd dial(uint16_t port) {
+  const SocketAddress address{IpAddress::loopback(false), port};
+  sockaddr_storage storage{};
+  const socklen_t size = address.to_sockaddr(storage);
+  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  connect(socket.get(), reinterpret_cast<const sockaddr*>(&storage), size);
+  return socket;
+}
+
+}  // namespace
+
+TEST_CASE("killed before or while it relays, the client is reset") {
+  const auto until = GENERATE(Until::held, Until::inspecting, Until::connecting, Until::relaying);
+  INFO(to_string(until));
+  Server upstream(false, until == Until::connecting ? 0 : 16);
+  int pipes[2];
+  REQUIRE(pipe(pipes) == 0);
+  const Fd told(pipes[0]), tell(pipes[1]);
+  std::vector<Fd> fillers;  // a full backlog drops SYNs: one connection is in it, a second one behind it
+  for (int i = 0; until == Until::connecting && i < 2; ++i) fillers.push_back(dial(upstream.address().port));
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) live(until, upstream.address(), tell.get());
+  Living self{};
+  REQUIRE(read(told.get(), &self, sizeof self) == sizeof self);
+  Fd socket = dial(self.port);
+  fcntl(socket.get(), F_SETFL, 0);
+  Peer client(std::move(socket));
+  char ready;
+  REQUIRE(read(told.get(), &ready, 1) == 1);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  std::filesystem::remove_all(self.folder);
+  CHECK(client.end() == "reset");
+  if (until == Until::relaying) CHECK(upstream.accept().end() == "reset");
+}
