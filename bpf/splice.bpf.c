@@ -101,16 +101,11 @@ static __always_inline int pass(struct splice_direction *d, __u32 slot, __u32 le
 {
 	__u64 before, word;
 
-	d->credit = 0;
+	WRITE_ONCE(d->credit, 0);
 	d->credit_skbs = 0;
 	before = __sync_fetch_and_add(&d->passed, len);
 	word = READ_ONCE(d->user_word);
 	if (word == (before | SPLICE_ARMED)) {
-		struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
-
-		if (reverse) /* as in grant() */
-			WRITE_ONCE(reverse->credit, 0);
-		d->pass_starts++;
 		d->pass_reason = reason;
 		tell(d->ring, slot);
 	}
@@ -153,85 +148,222 @@ static __always_inline __s32 crowd(void)
 	return control.limit_bytes / 8;
 }
 
-/* Whether the bytes on the way to `source`, the other direction's, are PASSed or many. */
-static __always_inline int reverse_is_crowded(struct splice_direction *reverse, struct bpf_sock *source)
+/*
+ * Whether user space has bytes of this direction to read, or is about to. The owner marks that it is about to, then
+ * counts the bytes, then takes the mark away: hence this order, in which the atomic read is a full barrier.
+ */
+static __always_inline int is_passing(struct splice_direction *d)
+{
+	__u8 turning = READ_ONCE(d->state) & SPLICE_TURNING;
+	__u64 written = READ_ONCE(d->user_word) & SPLICE_COUNT_MASK;
+
+	return written < __sync_fetch_and_add(&d->passed, 0) || turning;
+}
+
+/* Whether the bytes on the way to `source`, the other direction's, are many. */
+static __always_inline int is_crowded(struct splice_direction *reverse, struct bpf_sock *source)
 {
 	__u64 written = READ_ONCE(reverse->user_word) & SPLICE_COUNT_MASK;
-	struct tcp_sock *tcp;
+	struct tcp_sock *tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
 
-	if (written < READ_ONCE(reverse->passed))
-		return 1;
-	tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
-	if (!tcp || !(reverse->state & SPLICE_HAS_BASE))
+	if (!tcp || !(READ_ONCE(reverse->state) & SPLICE_HAS_BASE))
 		return 0;
 	return (__s32)((__u32)(READ_ONCE(reverse->redirected) + written) - (tcp->snd_una - reverse->base_seq)) >
 	       crowd();
 }
 
+static __always_inline __u32 queue_length(struct tcp_sock *tcp)
+{
+	struct sk_psock *psock = (void *)((unsigned long)tcp->inet_conn.icsk_inet.sk.sk_user_data & ~7ul);
+	__u32 length = 0;
+
+	bpf_core_read(&length, sizeof(length), &psock->ingress_skb.qlen);
+	return length;
+}
+
 /*
- * Looks at the target and grants credit for the next segments. Called when the flow's user lane is empty, so all of
- * `placed` was redirected or written: what is not in the target's send queue yet waits for its worker.
- *
- * Never while the target's own bytes are being PASSed, or are likely to be soon, since much of what the other
- * direction has redirected is not acknowledged yet: they would queue up behind the backlog, charged to nobody, so that
- * the target's window stays open for as long as the worker has not run.
+ * Whether bytes of the other direction wait in the queue of `source` or are on their way into it. The lock of
+ * `source` is held, so neither its worker nor user space writes to it: write_seq stands still. What user space has
+ * written and not yet published makes the difference negative; it writes only when nothing waits.
+ */
+static __always_inline int queue_is_taken(struct splice_direction *reverse, struct bpf_sock *source)
+{
+	struct tcp_sock *tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
+	__u8 state = READ_ONCE(reverse->state);
+	__u32 promised = READ_ONCE(reverse->promised);
+	__u32 written = READ_ONCE(reverse->user_word); /* its low half */
+
+	if (!tcp || !(state & SPLICE_HAS_BASE))
+		return 0;
+	if (state & SPLICE_URGENT) /* it promises nothing any more, and user space leaves urgent bytes out */
+		return queue_length(tcp) > 0;
+	return (__s32)(promised + written - (tcp->write_seq - reverse->base_seq)) > 0;
+}
+
+/* The target, as seen a moment ago. */
+struct view {
+	__s32 free;        /* of its send buffer, in SPLICE_COST units, when the backlog has gone there */
+	__s32 outstanding; /* bytes on their way to its peer */
+	__u32 queued;      /* segments that wait for its worker */
+};
+
+/*
+ * Looks at the target. Called when the flow's user lane is empty, so all of `placed` was redirected or written: what
+ * is not in the target's send queue yet waits for its worker.
  *
  * The target is not locked. write_seq is read before sk_wmem_queued, so that bytes on their way from the backlog
- * into the send queue are counted twice rather than not at all.
+ * into the send queue are counted twice rather than not at all. All differences of sequence numbers are modulo 2^32
+ * and less than 2^31 apart.
  */
-static __always_inline __u8 grant(struct splice_direction *d, __u32 placed, struct bpf_sock *source)
+static __always_inline int look(struct splice_direction *d, struct view *view)
 {
-	__s32 backlog, outstanding, room, credit;
-	struct splice_direction *reverse;
-	__u32 write_seq, acked_seq, queued = 0;
-	struct sk_psock *psock;
+	__u32 placed = (__u32)(d->redirected + d->passed), write_seq, acked_seq;
+	struct bpf_sock *target = bpf_map_lookup_elem(&sockets, &d->target);
 	struct tcp_sock *tcp;
-	struct bpf_sock *target;
+	__s32 room;
 
-	d->credit = 0;
-	d->credit_skbs = 0;
-	reverse = bpf_map_lookup_elem(&directions, &d->target);
-	if (reverse && reverse_is_crowded(reverse, source))
-		return SPLICE_REASON_REVERSE;
-	target = bpf_map_lookup_elem(&sockets, &d->target);
 	if (!target)
-		return SPLICE_REASON_NO_TARGET;
+		return 0;
 	tcp = bpf_skc_to_tcp_sock(target);
 	if (!tcp) {
 		bpf_sk_release(target);
-		return SPLICE_REASON_NO_TARGET;
+		return 0;
 	}
 	acked_seq = READ_ONCE(tcp->snd_una);
 	write_seq = READ_ONCE(tcp->write_seq);
 	room = READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_sndbuf) -
 	       READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_wmem_queued);
-	psock = (void *)((unsigned long)tcp->inet_conn.icsk_inet.sk.sk_user_data & ~7ul);
-	bpf_core_read(&queued, sizeof(queued), &psock->ingress_skb.qlen);
+	view->queued = queue_length(tcp);
 	bpf_sk_release(target);
 
 	if (!(d->state & SPLICE_HAS_BASE)) {
 		d->base_seq = write_seq - placed;
 		d->state |= SPLICE_HAS_BASE;
 	}
-	backlog = placed - (write_seq - d->base_seq);
-	outstanding = placed - (acked_seq - d->base_seq);
-	if (backlog > (__s32)d->max_backlog)
-		d->max_backlog = backlog;
+	view->outstanding = placed - (acked_seq - d->base_seq);
+	view->free = room - 2 * (__s32)(placed - (write_seq - d->base_seq)) -
+		     SPLICE_SKB_OVERHEAD * (__s32)view->queued;
+	return 1;
+}
 
-	/* What it may still redirect was granted before. That its owner may write at this moment does no harm. */
-	if (reverse && outstanding > crowd())
-		WRITE_ONCE(reverse->credit, 0);
+/*
+ * Grants credit for the next segments, if the target can take them without its peer's help.
+ *
+ * Never while the target's own bytes are being PASSed, or are likely to be soon, since much of what the other
+ * direction has redirected is not acknowledged yet: they would queue up behind the backlog, charged to nobody, so that
+ * the target's window stays open for as long as the worker has not run; and a reset would take them with it.
+ */
+static __always_inline __u8 grant(struct splice_direction *d, struct view *view, struct bpf_sock *source)
+{
+	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
+	__s32 soft = SPLICE_SOFT(control.limit_bytes), credit;
 
-	if (queued >= control.limit_skbs)
+	/* What it may still redirect was granted before. */
+	if (reverse && view->outstanding > crowd())
+		__sync_lock_test_and_set(&reverse->credit, 0);
+	if (reverse && (is_passing(reverse) || is_crowded(reverse, source)))
+		return SPLICE_REASON_REVERSE;
+	if (view->queued >= control.limit_skbs)
 		return SPLICE_REASON_QUEUE;
-	if (outstanding >= (__s32)control.limit_bytes)
+	if (view->outstanding >= soft)
 		return SPLICE_REASON_LIMIT;
-	credit = room - 2 * backlog - SPLICE_SKB_OVERHEAD * (__s32)queued;
-	if (credit > 2 * ((__s32)control.limit_bytes - outstanding))
-		credit = 2 * ((__s32)control.limit_bytes - outstanding);
-	d->credit = credit;
-	d->credit_skbs = control.limit_skbs - queued;
+	credit = view->free;
+	if (credit > 2 * (soft - view->outstanding))
+		credit = 2 * (soft - view->outstanding);
+	d->credit_skbs = control.limit_skbs - view->queued;
+	/* Stored, and then looked again: the other direction marks that it turns, and then takes the credit away. */
+	__sync_lock_test_and_set(&d->credit, credit);
+	if (reverse && is_passing(reverse)) {
+		WRITE_ONCE(d->credit, 0);
+		return SPLICE_REASON_REVERSE;
+	}
 	return SPLICE_REASON_ROOM;
+}
+
+/* Takes the credit for one segment. It is counted as promised first: see turn(). */
+static __always_inline int take_credit(struct splice_direction *d, __u32 len)
+{
+	__s32 cost = SPLICE_COST(len);
+
+	if (READ_ONCE(d->credit) < cost || d->credit_skbs == 0)
+		return 0;
+	WRITE_ONCE(d->promised, d->promised + len);
+	if ((__s32)__sync_fetch_and_sub(&d->credit, cost) < cost) {
+		WRITE_ONCE(d->promised, d->promised - len);
+		return 0;
+	}
+	d->credit_skbs--;
+	return 1;
+}
+
+/* The segment was promised; the helper's SK_DROP means "no such target", and would lose acknowledged bytes. */
+static __always_inline int redirect(struct __sk_buff *skb, struct splice_direction *d, __u32 len)
+{
+	if (bpf_sk_redirect_map(skb, &sockets, d->target, 0) != SK_PASS) {
+		WRITE_ONCE(d->promised, d->promised - len);
+		return 0;
+	}
+	d->redirected += len;
+	return 1;
+}
+
+/*
+ * The direction is about to PASS. It must not begin to while the queue of its source holds bytes of the other
+ * direction: what is PASSed would wait behind them, and be lost with them when the source is reset, an answer for
+ * example whose sender closes with the request unread. So then the segment is redirected once more, beyond the bounds
+ * that are usual but within those that are hard; until the worker has come, which takes no peer's help.
+ *
+ * And while it PASSes, nothing may be redirected into that queue. The two directions run on two processors: here the
+ * mark is set and the other's credit taken away, then it is looked what the other has promised; there a segment is
+ * promised, then the credit for it taken; and when credit is granted, it is stored and then the mark looked at. Each
+ * second step is a full barrier, so at least one of the two sees the other.
+ */
+static __always_inline int turn(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len, __u8 reason,
+				struct view *view, int looked)
+{
+	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
+	int taken = 0;
+
+	WRITE_ONCE(d->state, d->state | SPLICE_TURNING);
+	if (reverse) {
+		__sync_lock_test_and_set(&reverse->credit, 0);
+		taken = queue_is_taken(reverse, skb->sk);
+	}
+	if (taken && (looked || look(d, view)) && view->free >= (__s32)SPLICE_COST(len) &&
+	    view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
+	    view->queued < SPLICE_SPARED_SKBS * control.limit_skbs) {
+		WRITE_ONCE(d->promised, d->promised + len);
+		if (redirect(skb, d, len)) {
+			WRITE_ONCE(d->state, d->state & ~SPLICE_TURNING);
+			__sync_fetch_and_add(&control.spared, 1);
+			return SK_PASS;
+		}
+	}
+	if (taken)
+		__sync_fetch_and_add(&control.behind, 1);
+	pass(d, slot, len, reason);
+	WRITE_ONCE(d->state, d->state & ~SPLICE_TURNING);
+	return SK_PASS;
+}
+
+#define URG 0x20
+
+/*
+ * TCP keeps one byte, the urgent one, out of what recv() returns; the sockmap's recv() does not. So from a segment on
+ * that announces it all is PASSed, and user space is told where it lies. Of several that come before it has read the
+ * first, only the last is urgent, as in TCP.
+ */
+static __always_inline void note_urgent(struct __sk_buff *skb, struct splice_direction *d, __u32 seq, __u32 len)
+{
+	struct tcp_sock *tcp = skb->sk ? bpf_skc_to_tcp_sock(skb->sk) : 0;
+
+	if (!tcp || !tcp->urg_data)
+		return;
+	d->state |= SPLICE_URGENT;
+	if (tcp->urg_seq - seq < len) {
+		d->urgent_at = (__u32)d->passed + (tcp->urg_seq - seq);
+		d->state |= SPLICE_URGENT_AT;
+	}
 }
 
 SEC("sk_skb")
@@ -239,7 +371,8 @@ int splice_verdict(struct __sk_buff *skb)
 {
 	__u32 len = skb->len, seq, slot;
 	struct splice_direction *d;
-	__s32 overlap, cost;
+	struct view view = {};
+	__s32 overlap;
 	__u64 word;
 	__u8 reason;
 
@@ -287,22 +420,25 @@ int splice_verdict(struct __sk_buff *skb)
 	}
 	d->next_seq = seq + len;
 
+	if (skb->cb[3] & URG) /* TCP_SKB_CB(skb)->tcp_flags */
+		note_urgent(skb, d, seq, len);
+
+	if (d->state & (SPLICE_BROKEN | SPLICE_URGENT))
+		return pass(d, slot, len, d->state & SPLICE_BROKEN ? SPLICE_REASON_BROKEN : SPLICE_REASON_URGENT);
 	word = READ_ONCE(d->user_word);
-	if (word != (d->passed | SPLICE_ARMED) || !READ_ONCE(control.enabled) || (d->state & SPLICE_BROKEN))
+	if ((word & SPLICE_COUNT_MASK) != d->passed || !READ_ONCE(control.enabled))
 		return pass(d, slot, len, SPLICE_REASON_DISARMED);
 
-	cost = SPLICE_COST(len);
-	if (d->credit < cost || d->credit_skbs == 0) {
-		reason = grant(d, (__u32)(d->redirected + d->passed), skb->sk);
-		if (d->credit < cost || d->credit_skbs == 0)
-			return pass(d, slot, len, reason);
+	if (!(word & SPLICE_ARMED))
+		return turn(skb, d, slot, len, SPLICE_REASON_DISARMED, &view, 0);
+	if (!take_credit(d, len)) {
+		if (!look(d, &view))
+			return pass(d, slot, len, SPLICE_REASON_NO_TARGET);
+		reason = grant(d, &view, skb->sk);
+		if (!take_credit(d, len))
+			return turn(skb, d, slot, len, reason, &view, 1);
 	}
-
-	/* The helper's SK_DROP means "no such target"; returned as it is, it would lose acknowledged bytes. */
-	if (bpf_sk_redirect_map(skb, &sockets, d->target, 0) != SK_PASS)
+	if (!redirect(skb, d, len))
 		return pass(d, slot, len, SPLICE_REASON_NO_TARGET);
-	d->credit -= cost;
-	d->credit_skbs--;
-	d->redirected += len;
 	return SK_PASS;
 }

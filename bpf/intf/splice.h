@@ -37,12 +37,13 @@ struct splice_direction {
 	__u32 next_seq;     /* TCP sequence number of the first byte not yet seen */
 	__u32 base_seq;     /* the target's write_seq at insertion */
 	__s32 credit;       /* what may be redirected before the target is looked at again, in SPLICE_COST units;
-			       the other direction's verdict may set it to 0 */
+			       the other direction's verdict sets it to 0 before it begins to PASS */
 	__u16 credit_skbs;  /* the same in segments */
 	__u8 state;         /* SPLICE_HAS_NEXT ... */
 	__u8 pass_reason;   /* enum splice_reason: why PASSing began last time */
-	__u32 pass_starts;  /* how often it began */
-	__u32 max_backlog;  /* most bytes seen waiting for the target's worker */
+	__u32 promised;     /* as redirected, modulo 2^32, but counted before the credit for it is taken: whoever
+			       has set `credit` to 0 finds here all that may still come */
+	__u32 urgent_at;    /* SPLICE_URGENT_AT: PASSed bytes before the urgent byte, modulo 2^32 */
 };
 
 /* user_word */
@@ -53,6 +54,9 @@ struct splice_direction {
 #define SPLICE_HAS_NEXT 1u /* next_seq is known */
 #define SPLICE_HAS_BASE 2u /* base_seq is known */
 #define SPLICE_BROKEN 4u   /* a duplicate could not be cut off: the stream is lost, user space has to reset the flow */
+#define SPLICE_URGENT 8u   /* urgent data was seen: PASSes from there on, for ever */
+#define SPLICE_URGENT_AT 16u /* urgent_at is known */
+#define SPLICE_TURNING 32u /* is about to PASS; see splice.bpf.c, turn() */
 
 enum splice_reason {
 	SPLICE_REASON_NONE,
@@ -63,6 +67,7 @@ enum splice_reason {
 	SPLICE_REASON_LIMIT,     /* too many bytes are on their way to the target's peer */
 	SPLICE_REASON_REVERSE,   /* the target's own bytes are, or soon will be, PASSed; both kinds share one queue */
 	SPLICE_REASON_BROKEN,    /* see SPLICE_BROKEN */
+	SPLICE_REASON_URGENT,    /* see SPLICE_URGENT */
 };
 
 /*
@@ -73,6 +78,13 @@ enum splice_reason {
 #define SPLICE_SKB_OVERHEAD 1024
 #define SPLICE_COST(len) (2 * (len) + SPLICE_SKB_OVERHEAD)
 
+/*
+ * Usually a direction uses three quarters of limit_bytes, and limit_skbs. The last quarter, and SPLICE_SPARED_SKBS
+ * times as many segments, are for those that would queue behind a backlog if they were PASSed.
+ */
+#define SPLICE_SOFT(bytes) ((bytes) - (bytes) / 4)
+#define SPLICE_SPARED_SKBS 8
+
 #define SPLICE_WAYS 4
 #define SPLICE_MAX_RINGS 64
 #define SPLICE_NO_RING 0xffffffffu
@@ -81,8 +93,9 @@ enum splice_reason {
 struct splice_control {
 	/* Written by user space. */
 	__u32 enabled;     /* the kill switch: 0 makes every socket PASS */
-	__u32 limit_skbs;  /* segments that may wait for one target's worker */
-	__u32 limit_bytes; /* bytes that may be on their way to one target's peer: unsent, unacknowledged or waiting */
+	__u32 limit_skbs;  /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many in need */
+	__u32 limit_bytes; /* bytes that may be on their way to one target's peer: unsent, unacknowledged or waiting;
+			      SPLICE_SOFT of them unless there is need */
 	__u32 unused;
 
 	/* Counted by the verdict, atomically; all rare. */
@@ -91,6 +104,8 @@ struct splice_control {
 	__u64 fins;      /* zero-length segments dropped */
 	__u64 broken;    /* directions that became SPLICE_BROKEN */
 	__u64 strangers; /* segments of sockets without a record, PASSed */
+	__u64 spared;    /* segments redirected in need: PASSed, they would have queued behind a backlog */
+	__u64 behind;    /* PASSing that began behind a backlog: a reset would take those bytes with it */
 
 	/*
 	 * Set by the verdict when an event did not fit into the ring, cleared by the reader, who then has to look at

@@ -155,8 +155,8 @@ bool SpliceMaps::take_lost(uint32_t ring) {
 SpliceMaps::Stats SpliceMaps::stats() const {
   splice_control& control = *program_.control();
   const auto read = [](__u64& counter) { return std::atomic_ref(counter).load(std::memory_order_relaxed); };
-  return {read(control.trimmed_skbs), read(control.trimmed_bytes), read(control.fins),
-          read(control.broken),       read(control.strangers),     options_.slots,
+  return {read(control.trimmed_skbs), read(control.trimmed_bytes), read(control.fins),   read(control.broken),
+          read(control.strangers),    read(control.spared),        read(control.behind), options_.slots,
           slots_used_.load()};
 }
 

@@ -31,9 +31,10 @@ class SpliceMaps {
     // flow.
     uint32_t slots = 32768;
     uint32_t rings = 1;  // workers that want to be told of PASSing, at most SPLICE_MAX_RINGS
-    // Bounds of what may wait for one target socket; 64 segments of at most 64 KiB, and 2 MiB in all on the
-    // way to the target's peer. With the source's receive window (datapath/socket_bounds.h) a stalled
-    // reader costs less than 8 MiB.
+    // Bounds of what may wait for one target socket; 64 segments of at most 64 KiB, and 1.5 MiB in all on the
+    // way to the target's peer; 512 and 2 MiB while its source's own queue holds bytes of the other direction
+    // (intf/splice.h). With the source's receive window (datapath/socket_bounds.h) a stalled reader costs
+    // less than 8 MiB.
     uint32_t limit_skbs = 64;
     uint32_t limit_bytes = 2u << 20;
   };
@@ -79,7 +80,7 @@ class SpliceMaps {
   Gauges& gauges() { return gauges_; }
 
   struct Stats {
-    uint64_t trimmed_skbs, trimmed_bytes, fins, broken, strangers;  // see splice_control
+    uint64_t trimmed_skbs, trimmed_bytes, fins, broken, strangers, spared, behind;  // see splice_control
     uint32_t slots, slots_used;
   };
   Stats stats() const;

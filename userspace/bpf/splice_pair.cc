@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::bpf {
 
 namespace {
@@ -98,10 +100,18 @@ bool SplicePair::broken(Side from) const {
   return load(sides_[index(from)].slot.record->state) & SPLICE_BROKEN;
 }
 
-SplicePair::Record SplicePair::record(Side from) const {
+splice_reason SplicePair::pass_reason(Side from) const {
+  return static_cast<splice_reason>(load(sides_[index(from)].slot.record->pass_reason));
+}
+
+bool SplicePair::urgent(Side from) const {
+  return load(sides_[index(from)].slot.record->state) & SPLICE_URGENT;
+}
+
+SOCKMESH_WRAPS std::optional<uint32_t> SplicePair::urgent_after(Side from, uint64_t taken) const {
   splice_direction& record = *sides_[index(from)].slot.record;
-  return {load(record.pass_starts), load(record.max_backlog),
-          static_cast<splice_reason>(load(record.pass_reason))};
+  if (!(load(record.state) & SPLICE_URGENT_AT)) return std::nullopt;
+  return load(record.urgent_at) - static_cast<uint32_t>(taken);
 }
 
 uint64_t SplicePair::publish(Side from, uint64_t bytes) {

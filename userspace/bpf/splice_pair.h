@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "base/result.h"
@@ -45,12 +46,16 @@ class SplicePair {
   Result<void> kick(Side from) const;
 
   DirectionCounters counters(Side from) const;
-  bool broken(Side from) const;  // the stream can't be trusted: reset the flow (SPLICE_BROKEN)
-  struct Record {                // for people
-    uint32_t pass_starts, max_backlog;
-    splice_reason pass_reason;
-  };
-  Record record(Side from) const;
+  bool broken(Side from) const;                // the stream can't be trusted: reset the flow (SPLICE_BROKEN)
+  splice_reason pass_reason(Side from) const;  // why PASSing began last time
+
+  // Urgent data was seen: from there on the direction PASSes for ever, and one of the bytes that recv()
+  // returns is the urgent one, which TCP would have kept out of the stream.
+  bool urgent(Side from) const;
+  // How many PASSed bytes lie between the first `taken` and the urgent byte, modulo 2^32: past it, a number
+  // that no read can reach. Nothing while its place is not known.
+  std::optional<uint32_t> urgent_after(Side from, uint64_t taken) const;
+
   uint32_t slot(Side from) const { return sides_[index(from)].slot.index; }
 
   // PASSed bytes that user space has written to the target. Call after send() took them. Returns what the
@@ -81,7 +86,7 @@ class SplicePair {
   bool armed_ = false;
 };
 
-// Sets or clears SO_LINGER{1,0}: whether close() sends RST. Public because an orderly close has to clear it.
+// Sets or clears SO_LINGER{1,0}: whether close() sends RST.
 void reset_on_close(int tcp_socket, bool enabled);
 
 }  // namespace sockmesh::bpf

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/arithmetic.h"
 #include "datapath/socket_bounds.h"
 
 namespace sockmesh::datapath {
@@ -20,12 +21,19 @@ constexpr int kReadsPerTurn = 8;
 SockmapDirection::SockmapDirection(bpf::SplicePair& pair, bpf::Side from, int source, int target)
     : pair_(pair), from_(from), source_(source), target_(target) {}
 
-uint64_t SockmapDirection::received() const {
+SockmapDirection::Counts SockmapDirection::counts() {
+  // The first reading counts for all: what is redirected after it is in none of the numbers.
+  const uint64_t redirected = pair_.counters(from_).redirected;
+  backlog_of(redirected);
   // What the verdict PASSed has come from the source whether or not we have read it. A socket outside of the
   // map has no verdict: there it counts when read.
-  const auto counters = pair_.counters(from_);
-  const uint64_t held = written_ + (pending_.size() - pending_done_);
-  return counters.redirected + std::max(counters.passed, pair_.consumed(from_) + held);
+  const uint64_t passed = std::max(pair_.counters(from_).passed, taken());
+  // Urgent bytes were taken, so they are among those. User space writes when nothing waits, so what is placed
+  // contains all that was copied; before the first look after a write it may be told too low.
+  return {.received = redirected + passed - skipped_,
+          .spliced_received = redirected,
+          .sent = placed_,
+          .spliced_sent = excess(placed_, copied())};
 }
 
 SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {
@@ -38,17 +46,33 @@ SockmapDirection::Step SockmapDirection::unusable() {
               Error{"a retransmitted segment could not be trimmed; the stream is unusable", EIO});
 }
 
-uint64_t SockmapDirection::backlog() {
-  const uint64_t redirected = pair_.counters(from_).redirected;
+uint64_t SockmapDirection::backlog_of(uint64_t redirected) {
   const uint64_t wanted = redirected + copied();
   if (redirected == drained_at_) {  // seen before; what was written since went straight in
     placed_ = wanted;
     return 0;
   }
-  // Each reading is a lower bound, so the highest is the best.
+  // Each reading is a lower bound, so the highest is the best. It may count bytes that were redirected after
+  // `wanted` was; no earlier reading can, since `wanted` never falls.
   if (const auto placed = pair_.placed(from_)) placed_ = std::max(placed_, std::min(*placed, wanted));
   if (placed_ == wanted) drained_at_ = redirected;
-  return wanted - placed_;
+  return excess(wanted, placed_);
+}
+
+// As recv(), which of a socket in the map returns the urgent byte like any other.
+ssize_t SockmapDirection::receive(std::span<char> into) {
+  const uint64_t before = taken();
+  const auto n = recv(source_, into.data(), into.size(), MSG_DONTWAIT);
+  if (n <= 0 || !pair_.urgent(from_)) return n;
+  const auto place = pair_.urgent_after(from_, before);
+  if (!place || *place >= static_cast<size_t>(n)) return n;
+  const auto bytes = into.first(static_cast<size_t>(n));
+  std::copy(bytes.begin() + *place + 1, bytes.end(), bytes.begin() + *place);
+  ++skipped_;
+  pair_.publish(from_, 1);
+  if (n > 1) return n - 1;
+  errno = EINTR;  // there may be more
+  return -1;
 }
 
 SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
@@ -58,8 +82,7 @@ SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
       if (const Step step = write_pending(); step != Step::kMore) return wait(step, scratch);
     }
     if (end_seen_) return finish();
-    const bool expected =
-        copies() || look_for_end_ || source_failed_ || pair_.counters(from_).passed > pair_.consumed(from_);
+    const bool expected = copies() || look_for_end_ || source_failed_ || more_passed();
     if (!expected) return Step::kIdle;
     if (reads == kReadsPerTurn) return Step::kMore;
     if (const Step step = read(scratch); step != Step::kMore) return step;
@@ -71,14 +94,10 @@ SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
 // other direction included, which comes to a crawl although its reader reads. So the excess is taken over
 // into our own memory: it was let in already, and this costs no more than leaving it where it is.
 SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch) {
-  const auto unread = [&] {
-    const uint64_t taken = copied() + (pending_.size() - pending_done_);
-    const uint64_t passed = pair_.counters(from_).passed;
-    return passed > taken ? passed - taken : 0;
-  };
+  const auto unread = [&] { return excess(pair_.counters(from_).passed, taken()); };
   if (unread() < 2 * kReceiveQueueBytes) return step;
   while (unread() > kReceiveQueueBytes) {
-    const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
+    const auto n = receive(scratch);
     if (n < 0 && errno != EAGAIN && errno != EINTR && !source_failed_)
       return lost(Step::kSourceLost, os_error("receiving"));
     if (n <= 0) break;
@@ -91,7 +110,7 @@ SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch
 }
 
 SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
-  const auto n = recv(source_, scratch.data(), scratch.size(), MSG_DONTWAIT);
+  const auto n = receive(scratch);
   if (n > 0) {
     if (pair_.broken(from_)) return unusable();
     const auto bytes = std::span<const char>(scratch).first(static_cast<size_t>(n));
@@ -100,18 +119,17 @@ SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
     return Step::kSoon;
   }
   if (n < 0 && errno == EINTR) return Step::kMore;
-  const bool more_passed = pair_.counters(from_).passed > pair_.consumed(from_);
   // After a failure 0 is no end of stream, and an error only says again that it has failed.
-  if (source_failed_) return more_passed || !backlog_drained() ? Step::kSoon : Step::kDrained;
+  if (source_failed_) return more_passed() || !backlog_drained() ? Step::kSoon : Step::kDrained;
   if (n == 0) {
     // 0 with PASSed bytes outstanding is not the end: they wait behind what was redirected to this socket.
-    if (more_passed) return Step::kSoon;
+    if (more_passed()) return Step::kSoon;
     end_seen_ = true;
     return Step::kMore;
   }
   if (errno == EAGAIN) {
     if (look_for_end_) return Step::kSoon;
-    return more_passed || copies() ? Step::kInput : Step::kIdle;
+    return more_passed() || copies() ? Step::kInput : Step::kIdle;
   }
   return lost(Step::kSourceLost, os_error("receiving"));
 }

@@ -7,6 +7,8 @@
 // queue has got that much and all written before, write, publish (docs/sockmap.md#read-first-then-look). From
 // the first PASSed byte until publication the verdict redirects nothing, so the number looked at stays right.
 //
+// An urgent byte is left out, as recv() on a socket outside of the map leaves it out.
+//
 // Thread rule: that of its flow.
 #pragma once
 
@@ -53,16 +55,23 @@ class SockmapDirection {
   bool ended() const { return ended_; }        // and was passed on
   const Error& error() const { return error_; }
 
-  uint64_t received() const;                                             // bytes that came from the source
-  uint64_t spliced() const { return pair_.counters(from_).redirected; }  // of them
-  // Redirected bytes that wait for the target's worker, an upper bound; remembers when there were none. What
-  // was received and is not in the backlog or in our hands is in the target's send queue or beyond.
-  uint64_t backlog();
-  uint64_t copied() const {  // read from the source and written to the target
-    return pair_.consumed(from_) + written_;
-  }
+  // One reading of the counters, consistent in itself: what is spliced is a part of what is received or sent,
+  // and what is sent was received. From one call to the next none of them falls.
+  struct Counts {
+    uint64_t received = 0;          // bytes of the stream that came from the source
+    uint64_t spliced_received = 0;  // of them redirected
+    uint64_t sent = 0;              // bytes known to be in the target's send queue, or beyond
+    uint64_t spliced_sent = 0;      // of them redirected
+  };
+  Counts counts();
+  // Redirected bytes that wait for the target's worker, an upper bound; remembers when there were none.
+  uint64_t backlog() { return backlog_of(pair_.counters(from_).redirected); }
+  uint64_t copied() const { return taken() - held() - skipped_; }  // read and written to the target
   // Bytes have come that are not in the target's send queue.
-  bool holding() { return received() > spliced() + copied() || backlog() > 0; }
+  bool holding() {
+    const Counts now = counts();
+    return now.received > now.sent;
+  }
 
  private:
   Step read(std::span<char> scratch);
@@ -71,7 +80,13 @@ class SockmapDirection {
   Step send_from(std::span<const char>& bytes);
   Step finish();
   Step wait(Step step, std::span<char> scratch);
+  ssize_t receive(std::span<char> into);
+  uint64_t backlog_of(uint64_t redirected);
   bool backlog_drained() { return backlog() == 0; }
+  uint64_t held() const { return pending_.size() - pending_done_; }
+  // PASSed bytes that were read, whatever became of them.
+  uint64_t taken() const { return pair_.consumed(from_) + written_ + held(); }
+  bool more_passed() const { return pair_.counters(from_).passed > pair_.consumed(from_); }
   Step lost(Step step, Error error);
   Step unusable();
 
@@ -82,6 +97,7 @@ class SockmapDirection {
   std::vector<char> pending_;  // read and not yet written; one scratch buffer, but see wait()
   size_t pending_done_ = 0;    // of pending_, what is written
   uint64_t written_ = 0;       // written and not yet published
+  uint64_t skipped_ = 0;       // urgent bytes, left out; consumed, but in nobody's stream
   uint64_t placed_ = 0;        // bytes known to have reached the target's send queue
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
   bool look_for_end_ = false;

@@ -117,6 +117,10 @@ void SockmapFlow::run() {
     }
     if (own.end_seen()) ends_.end(from);
     if (own.ended()) ends_.pass_on(from);
+    if (pair_->urgent(from) && copied_because_.empty()) {
+      redirect(false);
+      copied_because_ = "the flow has sent urgent data";
+    }
   }
   if (failed_) pass_on_rest(steps[index(failed_->side)]);
   if (ends_.over()) return finish("");
@@ -164,11 +168,11 @@ void SockmapFlow::wait_for(Step down, Step up) {
 SockmapFlow::Totals SockmapFlow::totals() {
   SockmapDirection& down = direction(Side::kDownstream);
   SockmapDirection& up = direction(Side::kUpstream);
-  const uint64_t backlog = up.backlog();
-  return {.received = down.received(),
-          .sent = up.spliced() + up.copied() - backlog,
-          .spliced_received = down.spliced(),
-          .spliced_sent = up.spliced() - std::min(backlog, up.spliced()),
+  const auto from_client = down.counts(), from_server = up.counts();
+  return {.received = from_client.received,
+          .sent = from_server.sent,
+          .spliced_received = from_client.spliced_received,
+          .spliced_sent = from_server.spliced_sent,
           .downstream_closed = down.end_seen(),
           .upstream_closed = up.end_seen()};
 }
@@ -190,11 +194,16 @@ SockmapFlow::Health SockmapFlow::health() {
     backlog += waiting;
     stuck |= lane_.loop().now() - target.stuck_since > lane_.limits().stuck && writable(socket(other(from)));
   }
-  auto& all = lane_.maps().gauges().backlog_bytes;
-  const uint64_t sum = all += backlog - gauge_backlog_;
-  gauge_backlog_ = backlog;
+  const uint64_t sum = gauge(backlog);
   if (stuck) return Health::kStuck;
   return backlog > 0 && sum > lane_.limits().backlog_bytes ? Health::kOverBudget : Health::kFine;
+}
+
+// Our share in the sum of all flows: what we add now and take away later is the same number.
+uint64_t SockmapFlow::gauge(uint64_t backlog) {
+  auto& all = lane_.maps().gauges().backlog_bytes;
+  const uint64_t before = std::exchange(gauge_backlog_, backlog);
+  return backlog >= before ? all += backlog - before : all -= before - backlog;
 }
 
 void SockmapFlow::lost(Side side, const Error& error) {
@@ -231,12 +240,9 @@ void SockmapFlow::release(const FlowEnds& how) {
   if (!pair_) return;
   soon_.reset();
   lane_.remove(pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
-  lane_.maps().gauges().backlog_bytes -= gauge_backlog_;
+  gauge(0);
   pair_->disarm();
-  for (const Side side : kSides) {
-    bpf::reset_on_close(socket(side), false);
-    close_as(owned(side).release(), how.closing(side));
-  }
+  for (const Side side : kSides) close_as(owned(side).release(), how.closing(side));
   pair_.reset();
 }
 

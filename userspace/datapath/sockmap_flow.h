@@ -48,12 +48,13 @@ class SockmapFlow {
 
   void start();  // from here on `ended` may run, from the loop
   void look();   // something may have been PASSed
-  // Redirect or copy. A flow of which only one side went into the map always copies.
+  // Redirect or copy. A flow of which only one side went into the map always copies, and so does one that has
+  // shown urgent data.
   void redirect(bool wanted);
   bool redirecting() const { return pair_->armed(); }
-  const std::string& copied_because() const { return copied_because_; }  // "" when it can be redirected
-  Totals totals();
-  bpf::SplicePair::Record record(Side from) const { return pair_->record(from); }
+  // "" when it can be redirected; else why it never will be.
+  const std::string& copied_because() const { return copied_because_; }
+  Totals totals();  // consistent, and never less than told before
 
   // FIN to both sides when nothing is under way and this is no abort, else RST; then `ended`.
   void close(CloseReason reason, std::string detail);
@@ -92,13 +93,14 @@ class SockmapFlow {
   void lost(Side side, const Error& error);
   void pass_on_rest(Step step);
   Duration patience();
+  uint64_t gauge(uint64_t backlog);
   void finish(std::string detail);
   void release(const FlowEnds& how);
 
   SockmapLane& lane_;
   std::array<event::WatchedFd, 2> sockets_;
   std::optional<bpf::SplicePair> pair_;
-  const std::string copied_because_;
+  std::string copied_because_;
   Ended ended_;
   std::array<SockmapDirection, 2> directions_;
   std::array<Watched, 2> watched_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
 #include "datapath/sockmap_flow.h"
 
 namespace sockmesh::datapath {
@@ -204,8 +205,8 @@ Progress SockmapRelay::progress() {
 bool SockmapRelay::held_up(const Progress& moved) const {
   if (flow_) {
     const uint64_t all =
-        moved.received + moved.sent - last_total_.from_downstream - last_total_.from_upstream;
-    return 2 * (moved.spliced_received + moved.spliced_sent - last_spliced_) < all;
+        excess(moved.received + moved.sent, last_total_.from_downstream + last_total_.from_upstream);
+    return 2 * excess(moved.spliced_received + moved.spliced_sent, last_spliced_) < all;
   }
   for (const int socket : {downstream_, upstream_}) {
     int queued = 0;
@@ -223,8 +224,8 @@ void SockmapRelay::on_look() {
     lane_.count_stuck_backlog();
     return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck");
   }
-  const TrafficSample sample{moved.received - last_total_.from_downstream,
-                             moved.sent - last_total_.from_upstream, now - last_look_};
+  const TrafficSample sample{excess(moved.received, last_total_.from_downstream),
+                             excess(moved.sent, last_total_.from_upstream), now - last_look_};
   const bool silent = sample.from_downstream == 0 && sample.from_upstream == 0;
   const bool slow_reader = held_up(moved);
   last_total_ = {moved.received, moved.sent, {}};
@@ -243,7 +244,10 @@ void SockmapRelay::on_look() {
       return flow_->close(CloseReason::kMaxDuration, "");
     if (options_.idle_timeout != Duration{} && now - last_change_ >= options_.idle_timeout)
       return flow_->close(CloseReason::kIdleTimeout, "");
-    if (!flow_->copied_because().empty()) return;
+    if (!flow_->copied_because().empty()) {
+      reason_ = "copied: " + flow_->copied_because();
+      return;
+    }
     if (health == SockmapFlow::Health::kOverBudget) {
       flow_->redirect(false);
       reason_ = "copied: too many redirected bytes wait in the kernel";
@@ -294,6 +298,7 @@ void SockmapRelay::abort() {
 void SockmapRelay::finish(CloseReason reason, std::string detail) {
   look_.reset();
   lane_.counters().spliced_bytes += before_.spliced_received + before_.spliced_sent;
+  // Parts of the same readings (SockmapDirection::Counts).
   lane_.counters().user_bytes +=
       before_.received + before_.sent - before_.spliced_received - before_.spliced_sent;
   if (before_.spliced_received + before_.spliced_sent > 0) before_.lane = Lane::kSkSkb;

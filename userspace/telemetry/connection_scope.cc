@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
 #include "telemetry/istio_labels.h"
 #include "telemetry/worker_telemetry_impl.h"
 
@@ -61,10 +62,11 @@ void ConnectionScope::opened() {
 
 void ConnectionScope::report_bytes() {
   if (!series_) return;  // nothing is relayed before the upstream stands
-  const uint64_t received = record_.bytes_received - series_->reported_received;
-  const uint64_t sent = record_.bytes_sent - series_->reported_sent;
-  series_->reported_received = record_.bytes_received;
-  series_->reported_sent = record_.bytes_sent;
+  // Relays promise counts that never fall; a counter that took in 2^64 would never be right again.
+  const uint64_t received = excess(record_.bytes_received, series_->reported_received);
+  const uint64_t sent = excess(record_.bytes_sent, series_->reported_sent);
+  series_->reported_received += received;
+  series_->reported_sent += sent;
   series_->tcp[TcpMetric::kReceived].add(received);
   series_->tcp[TcpMetric::kSent].add(sent);
   if (series_->cluster) {

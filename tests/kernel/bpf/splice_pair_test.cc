@@ -60,7 +60,7 @@ TEST_CASE("bytes for a target that is not there are left to user space, not lost
   CHECK(read(flow.downstream(), 5) == "hello");
   CHECK(pair->counters(Side::kDownstream).passed == 5);
   CHECK(pair->counters(Side::kDownstream).redirected == 0);
-  CHECK(pair->record(Side::kDownstream).pass_reason == SPLICE_REASON_NO_TARGET);
+  CHECK(pair->pass_reason(Side::kDownstream) == SPLICE_REASON_NO_TARGET);
 }
 
 // The kernel tells it once. Swallowed here, a reset would look like a proper end of stream.
@@ -159,7 +159,7 @@ TEST_CASE("the ring tells when PASSing begins, once, and says when it could not"
   REQUIRE(poll(&fd, 1, 5000) == 1);
   (*ring)->consume();
   CHECK(told == std::vector{pair->slot(Side::kDownstream)});
-  CHECK(pair->record(Side::kDownstream).pass_reason == SPLICE_REASON_QUEUE);
+  CHECK(pair->pass_reason(Side::kDownstream) == SPLICE_REASON_QUEUE);
 
   pair->publish(Side::kDownstream, 2);
   for (int i = 0; i < 2000; ++i) {

@@ -83,9 +83,10 @@ void SockmapWorld::run(const std::function<void()>& work) {
   done.get_future().wait();
 }
 
-datapath::Progress SockmapWorld::progress(size_t flow) {
+datapath::Progress SockmapWorld::progress(size_t flow, const std::function<void()>& first) {
   datapath::Progress progress;
   run([&] {
+    if (first) first();
     const auto found = relays_.find(flow);
     if (found != relays_.end()) {
       progress = found->second->progress();

@@ -50,7 +50,8 @@ class SockmapWorld {
 
   // In the loop's thread; waits for it.
   void run(const std::function<void()>& work);
-  datapath::Progress progress(size_t flow);
+  // `first` runs right before, in the same turn.
+  datapath::Progress progress(size_t flow, const std::function<void()>& first = {});
   void abort(size_t flow);
   void destroy(size_t flow);
 

@@ -18,12 +18,12 @@ static_assert(offsetof(splice_direction, credit) == 48);
 static_assert(offsetof(splice_direction, credit_skbs) == 52);
 static_assert(offsetof(splice_direction, state) == 54);
 static_assert(offsetof(splice_direction, pass_reason) == 55);
-static_assert(offsetof(splice_direction, pass_starts) == 56);
-static_assert(offsetof(splice_direction, max_backlog) == 60);
+static_assert(offsetof(splice_direction, promised) == 56);
+static_assert(offsetof(splice_direction, urgent_at) == 60);
 
-static_assert(sizeof(splice_control) == 16 + 5 * 8 + 4 * SPLICE_MAX_RINGS);
+static_assert(sizeof(splice_control) == 16 + 7 * 8 + 4 * SPLICE_MAX_RINGS);
 static_assert(offsetof(splice_control, trimmed_skbs) == 16);
-static_assert(offsetof(splice_control, lost) == 56);
+static_assert(offsetof(splice_control, lost) == 72);
 static_assert(sizeof(splice_event) == 8, "the ring's records are 16 bytes, header included");
 
 TEST_CASE("the armed bit and the count share a word without overlap") {
