@@ -43,6 +43,14 @@ const std::vector<LaneSpec>& offered_lanes() {
   return offered;
 }
 
+std::string missing_lanes() {
+  std::string text;
+  if (auto ring = event::Loop::create(Backend::kIoUring); !ring)
+    text += "io_uring: " + ring.error().message + "; ";
+  if (auto maps = load_maps(1); !maps) text += "sk_skb: " + maps.error().message + "; ";
+  return text;
+}
+
 std::vector<Cell> matrix() {
   std::vector<Cell> cells;
   for (const auto& lane : offered_lanes()) {

@@ -28,6 +28,8 @@ struct LaneSpec {
 };
 // What this machine can run: epoll always, io_uring and the spliced lane where they work.
 const std::vector<LaneSpec>& offered_lanes();
+// Why it cannot run the others, "" when it runs all.
+std::string missing_lanes();
 
 // Every lane, over IPv4 and IPv6.
 struct Cell {
