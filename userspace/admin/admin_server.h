@@ -4,12 +4,15 @@
 //
 //   <run-dir>/admin.sock   everything (mode 0660)
 //   15000  127.0.0.1       Envoy's admin calls, as far as they can be answered truthfully
-//   15020  all addresses   readiness and merged metrics; POST /quitquitquit and /drain from localhost only
+//   15020  all addresses   readiness, merged metrics, the application's probes; POST /quitquitquit and /drain
+//                          from localhost only
 //   15021  all addresses   /healthz/ready
 //   15090  all addresses   /stats/prometheus
 //
-// Bounds: two threads answer for all of them, 64 requests wait, a request body is at most 1 MiB, reading and
-// writing time out after 5 s.
+// One thread has a loop for the sockets of all doors and never waits for anybody. Readiness is answered there
+// and then. What takes time is made by two other threads, one for the operator's doors (socket, 15000) and
+// POST from localhost, one for those that strangers reach (15020, 15090), so that neither waits for the
+// other. The bounds are in admin_server.cc; what they are for is said in http/server.h.
 #pragma once
 
 #include <memory>
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "admin/sources.h"
+#include "base/address.h"
 
 namespace sockmesh::admin {
 
@@ -31,9 +35,15 @@ struct AdminOptions {
   std::optional<uint16_t> status_port = 15020;
   std::optional<uint16_t> readiness_port = 15021;
   std::optional<uint16_t> metrics_port = 15090;
+  std::string any_address;  // where 15020, 15021, 15090 listen; "" is all addresses of both families
+
   std::string app_annotations;  // ISTIO_PROMETHEUS_ANNOTATIONS: the application's page joins ours on 15020
-  std::string any_address;      // where 15020, 15021, 15090 listen; "" is all addresses of both families
+  std::string app_probers;      // ISTIO_KUBE_APP_PROBERS: its probes, served on 15020
+  std::optional<IpAddress> app_address;  // where it is probed; absent: 127.0.0.1
 };
+
+// Descriptors that the admin server may have open at a time: doors, clients, and what it asks for them.
+extern const size_t kMaxAdminDescriptors;
 
 class AdminServer {
  public:
@@ -42,7 +52,9 @@ class AdminServer {
   static Result<std::unique_ptr<AdminServer>> start(AdminOptions options, Sources sources);
   ~AdminServer();  // stop(), and removes the socket
 
-  void stop();  // answers what is being answered, at most 5 s; idempotent
+  // Closes every connection at once. Returns when no source is being asked any more, which is when the (at
+  // most two) answers that are being made are made; idempotent.
+  void stop();
 
   const std::vector<std::string>& warnings() const;
   // The port in use for one of the above (15021 -> what the kernel chose), 0 when it is not served.

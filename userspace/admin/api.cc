@@ -18,7 +18,6 @@ namespace {
 
 struct Call {  // what a handler gets
   const Sources& sources;
-  const AppMetrics& app;
   const Request& request;
 
   std::string query(const std::string& name, const std::string& otherwise = "") const {
@@ -159,21 +158,6 @@ Reply metrics(const Call& call) {
   return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = call.sources.metrics()};
 }
 
-// 15020: ours first, then the application's, as istio-agent merges them.
-Reply merged_metrics(const Call& call) {
-  Reply reply = metrics(call);
-  if (reply.status != 200 || !call.app.present()) return reply;
-  constexpr auto kTimeout = std::chrono::seconds(3);
-  const std::string app = call.app.page(kTimeout);
-  reply.body += fmt::format(
-      "# HELP istio_agent_scrape_failures_total Failed scrapes\n"
-      "# TYPE istio_agent_scrape_failures_total counter\n"
-      "istio_agent_scrape_failures_total{{type=\"application\"}} {}\n",
-      call.app.failures());
-  reply.body += app;
-  return reply;
-}
-
 Reply info(const Call& call) {
   const auto snapshot = snapshot_of(call);
   return json(server_info(status_of(call), readiness_of(call), snapshot.get(), wall_now()));
@@ -256,6 +240,7 @@ struct Path {
   const char* path;
   unsigned doors;
   Handler handler;
+  Effort effort = Effort::kSome;
 };
 
 constexpr Path kPaths[] = {
@@ -268,7 +253,7 @@ constexpr Path kPaths[] = {
     {"POST", "/v1/splice", kSocket, splice},
     {"POST", "/v1/drain", kSocket, drain},
 
-    {"GET", "/ready", kSocket | kAdmin, ready},
+    {"GET", "/ready", kSocket | kAdmin, ready, Effort::kNone},
     {"GET", "/server_info", kSocket | kAdmin, info},
     {"GET", "/config_dump", kSocket | kAdmin, dump},
     {"GET", "/clusters", kSocket | kAdmin, envoy_clusters},
@@ -279,18 +264,20 @@ constexpr Path kPaths[] = {
     {"POST", "/drain", kStatus, agent_drain},
     {"POST", "/quitquitquit", kSocket | kAdmin | kStatus, quit},
 
-    {"GET", "/healthz/ready", kSocket | kStatus | kReadiness, ready},
+    {"GET", "/healthz/ready", kSocket | kStatus | kReadiness, ready, Effort::kNone},
     {"GET", "/stats/prometheus", kSocket | kAdmin | kMetrics, metrics},
     {"GET", "/metrics", kMetrics, metrics},
-    {"GET", "/stats/prometheus", kStatus, merged_metrics},
-    {"GET", "/metrics", kStatus, merged_metrics},
+    {"GET", "/stats/prometheus", kStatus, metrics, Effort::kMergedMetrics},
+    {"GET", "/metrics", kStatus, metrics, Effort::kMergedMetrics},
 };
 
-}  // namespace
+// The path that answers a request, or the refusal.
+struct Route {
+  const Path* path = nullptr;
+  Reply refusal;
+};
 
-Api::Api(Sources sources, AppMetrics app) : sources_(std::move(sources)), app_(std::move(app)) {}
-
-Reply Api::handle(Door door, const Request& request) const {
+Route route(Door door, const Request& request) {
   bool other_method = false;
   for (const Path& path : kPaths) {
     if (request.path != path.path || !(path.doors & static_cast<unsigned>(door))) continue;
@@ -300,11 +287,26 @@ Reply Api::handle(Door door, const Request& request) const {
     }
     // What changes the agent is for those who share its network namespace; the Unix socket has its own mode.
     if (request.method == "POST" && door != Door::kSocket && !request.from_localhost)
-      return text(403, "only requests from localhost are allowed");
-    return path.handler({sources_, app_, request});
+      return {nullptr, text(403, "only requests from localhost are allowed")};
+    return {&path, {}};
   }
-  if (other_method) return text(405, fmt::format("{} is not allowed for {}", request.method, request.path));
-  return text(404, fmt::format("no such path: {}", request.path));
+  if (other_method)
+    return {nullptr, text(405, fmt::format("{} is not allowed for {}", request.method, request.path))};
+  return {nullptr, text(404, fmt::format("no such path: {}", request.path))};
+}
+
+}  // namespace
+
+Api::Api(Sources sources) : sources_(std::move(sources)) {}
+
+Reply Api::handle(Door door, const Request& request) const {
+  Route found = route(door, request);
+  return found.path ? found.path->handler({sources_, request}) : std::move(found.refusal);
+}
+
+Effort Api::effort(Door door, const Request& request) const {
+  const Route found = route(door, request);
+  return found.path ? found.path->effort : Effort::kNone;
 }
 
 }  // namespace sockmesh::admin

@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 
-#include "admin/app_metrics.h"
 #include "admin/sources.h"
 
 namespace sockmesh::admin {
@@ -27,16 +26,18 @@ struct Reply {
   std::string body;
 };
 
+// What handle() would take for a request: none (refusals, readiness: no source is asked that may take time),
+// or some; and whether the application's metrics belong to the answer.
+enum class Effort : uint8_t { kNone, kSome, kMergedMetrics };
+
 class Api {
  public:
-  // `app` adds the application's own metrics to what 15020 gives; may fail, then they are left out and
-  // counted.
-  Api(Sources sources, AppMetrics app);
+  explicit Api(Sources sources);
   Reply handle(Door door, const Request& request) const;
+  Effort effort(Door door, const Request& request) const;
 
  private:
   Sources sources_;
-  AppMetrics app_;
 };
 
 }  // namespace sockmesh::admin

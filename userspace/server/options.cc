@@ -52,6 +52,8 @@ void from_environment(CLI::App& app, const Environment& environment, Options& op
   take("--workers", texts.workers, {"ISTIO_CPU_LIMIT"});
   take("--minimum-drain-duration", texts.minimum_drain, {"MINIMUM_DRAIN_DURATION"});
   options.app_annotations = first_of(environment, {"ISTIO_PROMETHEUS_ANNOTATIONS"});
+  options.app_probers = first_of(environment, {"ISTIO_KUBE_APP_PROBERS"});
+  options.probe_localhost = first_of(environment, {"REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION"}) == "true";
   if (!absent("--ip")) options.ips_from = "--ip";
   for (const char* name : {"INSTANCE_IPS", "INSTANCE_IP"}) {
     if (!options.ips_from.empty()) break;

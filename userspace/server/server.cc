@@ -30,8 +30,8 @@ namespace {
 
 using interception::PortGroup;
 
-// Descriptors that are not connections: listeners, rings, maps, logs, admin clients.
-constexpr size_t kReservedDescriptors = 256;
+// Descriptors that are not connections: listeners, rings, maps, logs; and the admin server's.
+const size_t kReservedDescriptors = 128 + admin::kMaxAdminDescriptors;
 
 // Reading and compiling take many times what their result keeps. After the first pause a burst of changes is
 // over, and start-up as well; then, while nobody is connected, from time to time what answering cost. While
@@ -145,6 +145,8 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   admin.readiness_port = options.ports.readiness;
   admin.metrics_port = options.ports.metrics;
   admin.app_annotations = options.app_annotations;
+  admin.app_probers = options.app_probers;
+  if (!options.probe_localhost && !options.identity.ips.empty()) admin.app_address = options.identity.ips.front();
   return admin;
 }
 

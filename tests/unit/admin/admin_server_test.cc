@@ -11,8 +11,10 @@
 #include <future>
 #include <thread>
 
+#include "application.h"
 #include "base/address.h"
 #include "base/fd.h"
+#include "test_support/eventually.h"
 
 namespace sockmesh::admin {
 
@@ -60,13 +62,19 @@ int status_of(uint16_t port, const std::string& path) {
   return reply ? reply->status : -1;
 }
 
-// What the server at `port` of loopback answers to these bytes, all of it.
-std::string raw_reply(uint16_t port, const std::string& bytes) {
-  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+// A connection to `port` of loopback that has said these bytes.
+Fd say(uint16_t port, const std::string& bytes) {
+  Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_storage to{};
   const socklen_t length = SocketAddress{IpAddress::loopback(false), port}.to_sockaddr(to);
   REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
   REQUIRE(::send(socket.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  return socket;
+}
+
+// What the server answers to them, all of it.
+std::string raw_reply(uint16_t port, const std::string& bytes) {
+  const Fd socket = say(port, bytes);
   std::string reply;
   char part[4096];
   for (ssize_t n; (n = ::recv(socket.get(), part, sizeof part, 0)) > 0;)
@@ -164,10 +172,159 @@ TEST_CASE("a scrape that takes its time leaves readiness answering") {
   const uint16_t metrics = (*server)->port(15090);
   std::vector<std::thread> scrapers;
   for (int i = 0; i < 2; ++i) scrapers.emplace_back([&] { status_of(metrics, "/metrics"); });
-  while (scraping < 2) std::this_thread::yield();
+  while (scraping < 1) std::this_thread::yield();  // the other waits with it
   CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
   release.set_value();
   for (std::thread& scraper : scrapers) scraper.join();
+}
+
+// A source that takes until release(); whoever asks it meanwhile waits.
+class Slow {
+ public:
+  std::string operator()() {
+    ++asked_;
+    released_.wait();
+    return "slow 1\n";
+  }
+  void wait_until_asked() const {
+    while (asked_ == 0) std::this_thread::yield();
+  }
+  void release() { release_.set_value(); }
+
+ private:
+  std::promise<void> release_;
+  const std::shared_future<void> released_ = release_.get_future().share();
+  std::atomic<int> asked_{0};
+};
+
+TEST_CASE("silent and dripping clients of every port delay nobody, and stopping does not wait for them") {
+  const RunDir dir;
+  auto server = AdminServer::start(options(dir), sources());
+  REQUIRE(server);
+  std::vector<Fd> silent;
+  for (const uint16_t standard : {15021, 15020, 15090, 15000})
+    for (int i = 0; i < 100; ++i)
+      silent.push_back(say((*server)->port(standard), i % 2 ? "GET /healthz/ready HTTP/1.1\r\nX: " : ""));
+  const auto began = monotonic_now();
+  CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
+  CHECK(status_of((*server)->port(15020), "/healthz/ready") == 200);
+  CHECK(status_of((*server)->port(15090), "/metrics") == 200);
+  CHECK(status_of((*server)->port(15000), "/ready") == 200);
+  CHECK(over_socket(dir).Get("/v1/flows"));
+  (*server)->stop();
+  CHECK(monotonic_now() - began < test::patient(std::chrono::seconds(3)));  // a request may take 5 s
+}
+
+TEST_CASE("a scrape of strangers that takes its time leaves the operator's doors answering") {
+  const RunDir dir;
+  Slow slow;
+  Sources agent = sources();
+  agent.metrics = [&] { return slow(); };
+  int quits = 0;
+  agent.quit = [&] { ++quits; };
+  auto server = AdminServer::start(options(dir), std::move(agent));
+  REQUIRE(server);
+  std::vector<Fd> scrapers;
+  for (int i = 0; i < 20; ++i)
+    scrapers.push_back(say((*server)->port(i % 2 ? 15020 : 15090),
+                           fmt::format("GET /metrics?{} HTTP/1.1\r\nHost: a\r\n\r\n", i)));
+  slow.wait_until_asked();
+  const auto flows = over_socket(dir).Get("/v1/flows");
+  REQUIRE(flows);
+  CHECK(flows->status == 200);
+  CHECK(httplib::Client("127.0.0.1", (*server)->port(15020)).Post("/quitquitquit"));
+  CHECK(quits == 1);
+  slow.release();
+}
+
+TEST_CASE("what strangers may have waiting is bounded: beyond it they are told") {
+  const RunDir dir;
+  Slow slow;
+  Sources agent = sources();
+  agent.metrics = [&] { return slow(); };
+  auto server = AdminServer::start(options(dir), std::move(agent));
+  REQUIRE(server);
+  const uint16_t port = (*server)->port(15090);
+  const Fd first = say(port, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+  slow.wait_until_asked();
+  std::vector<Fd> different;
+  for (int i = 0; i < 16; ++i)
+    different.push_back(say(port, fmt::format("GET /metrics?{} HTTP/1.1\r\nHost: a\r\n\r\n", i)));
+  REQUIRE(test::eventually([&] { return status_of(port, "/metrics?beyond") == 503; }));
+  slow.release();
+  CHECK(test::eventually([&] { return status_of(port, "/metrics") == 200; }));
+}
+
+TEST_CASE("requests without end are refused at their bound, ranges mean nothing") {
+  const RunDir dir;
+  auto server = AdminServer::start(options(dir), sources());
+  REQUIRE(server);
+  for (const uint16_t standard : {15020, 15021, 15090}) {
+    const uint16_t port = (*server)->port(standard);
+    CHECK(raw_reply(port, "GET /healthz/ready HTTP/1.1\r\n" + std::string(20'000, 'a'))
+              .starts_with("HTTP/1.1 431 "));
+    CHECK(raw_reply(port, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" +
+                              std::string(0x20000, 'b'))
+              .starts_with("HTTP/1.1 413 "));
+  }
+  std::string ranges = "bytes=0-";
+  for (int i = 0; i < 2000; ++i) ranges += ",0-";
+  const std::string reply =
+      raw_reply((*server)->port(15090), "GET /metrics HTTP/1.1\r\nHost: a\r\nRange: " + ranges + "\r\n\r\n");
+  CHECK(reply.starts_with("HTTP/1.1 200 "));
+  CHECK(reply.ends_with("\r\n\r\nistio_build 1\n"));
+}
+
+TEST_CASE("an application that drips delays its own metrics alone, and ours are still there") {
+  const RunDir dir;
+  const Application application("HTTP/1.1 200 OK\r\nX: ", "a");
+  AdminOptions chosen = options(dir);
+  chosen.app_annotations = fmt::format(R"({{"scrape":"true","port":"{}"}})", application.port());
+  auto server = AdminServer::start(chosen, sources());
+  REQUIRE(server);
+  CHECK((*server)->warnings().empty());
+  std::vector<Fd> scrapers;
+  for (int i = 0; i < 30; ++i)
+    scrapers.push_back(say((*server)->port(15020), "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(status_of((*server)->port(15090), "/metrics") == 200);
+  CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
+  const auto merged = httplib::Client("127.0.0.1", (*server)->port(15020))
+                          .Get("/stats/prometheus", {{"X-Prometheus-Scrape-Timeout-Seconds", "0.3"}});
+  REQUIRE(merged);
+  CHECK(merged->status == 200);
+  CHECK(merged->body.starts_with("istio_build 1\n"));
+  CHECK(merged->body.find("istio_agent_scrape_failures_total{type=\"application\"} ") != std::string::npos);
+}
+
+TEST_CASE("15020 merges the application's page behind ours, and answers its probes") {
+  const RunDir dir;
+  const Application application(http_answer("app_total 1"));
+  AdminOptions chosen = options(dir);
+  chosen.app_annotations = fmt::format(R"({{"scrape":"true","port":"{}"}})", application.port());
+  chosen.app_probers =
+      fmt::format(R"({{"/app-health/web/livez": {{"httpGet": {{"port": {}}}}}}})", application.port());
+  auto server = AdminServer::start(chosen, sources());
+  REQUIRE(server);
+  const uint16_t port = (*server)->port(15020);
+  const auto merged = httplib::Client("127.0.0.1", port).Get("/metrics");
+  REQUIRE(merged);
+  CHECK(merged->body.starts_with("istio_build 1\n# HELP istio_agent_scrape_failures_total"));
+  CHECK(merged->body.ends_with("} 0\napp_total 1\n"));
+  CHECK(status_of(port, "/app-health/web/livez") == 200);
+  CHECK(status_of(port, "/app-health/web/readyz") == 400);
+  CHECK(status_of((*server)->port(15021), "/app-health/web/livez") == 404);
+}
+
+TEST_CASE("probes that cannot be read are a warning") {
+  const RunDir dir;
+  AdminOptions chosen = options(dir);
+  chosen.app_probers = "{nonsense";
+  auto server = AdminServer::start(chosen, sources());
+  REQUIRE(server);
+  REQUIRE((*server)->warnings().size() == 1);
+  CHECK((*server)->warnings()[0].starts_with("ISTIO_KUBE_APP_PROBERS '{nonsense'"));
+  CHECK(status_of((*server)->port(15020), "/app-health/web/livez") == 500);
+  CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
 }
 
 TEST_CASE("a POST that announces no body is answered at once, as a preStop hook's curl sends it") {

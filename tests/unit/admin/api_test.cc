@@ -58,7 +58,7 @@ Reply post(const Api& api, Door door, const std::string& path, std::map<std::str
 
 TEST_CASE("each door answers its own paths and no others") {
   FakeAgent agent;
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   CHECK(get(api, Door::kReadiness, "/healthz/ready").status == 200);
   CHECK(get(api, Door::kReadiness, "/stats/prometheus").status == 404);
   CHECK(get(api, Door::kMetrics, "/stats/prometheus").body == "istio_build 1\n");
@@ -74,7 +74,7 @@ TEST_CASE("each door answers its own paths and no others") {
 TEST_CASE("not ready is 503 with the reason") {
   FakeAgent agent;
   agent.readiness = {false, "no configuration received from /etc/x"};
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   const Reply reply = get(api, Door::kReadiness, "/healthz/ready");
   CHECK(reply.status == 503);
   CHECK(reply.body == "no configuration received from /etc/x\n");
@@ -82,7 +82,7 @@ TEST_CASE("not ready is 503 with the reason") {
 
 TEST_CASE("what changes the agent is for localhost, and for POST") {
   FakeAgent agent;
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   CHECK(post(api, Door::kStatus, "/quitquitquit", {}, false).status == 403);
   CHECK(post(api, Door::kStatus, "/drain", {}, false).status == 403);
   CHECK(get(api, Door::kStatus, "/quitquitquit").status == 405);
@@ -102,7 +102,7 @@ TEST_CASE("what changes the agent is for localhost, and for POST") {
 
 TEST_CASE("logging answers as Envoy does, with or without a change") {
   FakeAgent agent;
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   CHECK(post(api, Door::kAdmin, "/logging").body == "active loggers:\n  agent: info\n");
   CHECK(post(api, Door::kAdmin, "/logging", {{"level", "debug"}}).body ==
         "active loggers:\n  agent: debug\n");
@@ -116,7 +116,7 @@ TEST_CASE("logging answers as Envoy does, with or without a change") {
 TEST_CASE("before the first configuration") {
   FakeAgent agent;
   agent.snapshot = nullptr;
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   CHECK(get(api, Door::kSocket, "/v1/listeners").status == 503);
   CHECK(get(api, Door::kAdmin, "/config_dump").status == 503);
   CHECK(get(api, Door::kSocket, "/v1/explain", {{"destination", "10.0.0.1:80"}}).status == 503);
@@ -124,7 +124,7 @@ TEST_CASE("before the first configuration") {
 }
 
 TEST_CASE("an agent that lacks a part says so instead of failing") {
-  const Api api({}, {});
+  const Api api(Sources{});
   CHECK(get(api, Door::kSocket, "/v1/flows").status == 501);
   CHECK(post(api, Door::kSocket, "/v1/splice", {{"enabled", "true"}}).status == 501);
   CHECK(get(api, Door::kMetrics, "/metrics").status == 501);
@@ -133,7 +133,7 @@ TEST_CASE("an agent that lacks a part says so instead of failing") {
 
 TEST_CASE("explain says what is wrong with a question") {
   FakeAgent agent;
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   const auto error = [&](std::map<std::string, std::string> query) {
     const Reply reply = get(api, Door::kSocket, "/v1/explain", std::move(query));
     return std::to_string(reply.status) + " " + json::parse(reply.body)["error"].get<std::string>();
@@ -146,12 +146,29 @@ TEST_CASE("explain says what is wrong with a question") {
   CHECK(error({{"flow", "9"}}) == "404 flow 9: no such open connection (0 are open)");
 }
 
+TEST_CASE("readiness and refusals take no time, all else is made elsewhere") {
+  FakeAgent agent;
+  const Api api(agent.sources());
+  const auto effort = [&](Door door, const std::string& method, const std::string& path,
+                          bool localhost = true) {
+    return api.effort(door, {.method = method, .path = path, .from_localhost = localhost});
+  };
+  CHECK(effort(Door::kReadiness, "GET", "/healthz/ready") == Effort::kNone);
+  CHECK(effort(Door::kStatus, "GET", "/healthz/ready") == Effort::kNone);
+  CHECK(effort(Door::kReadiness, "GET", "/config_dump") == Effort::kNone);  // 404
+  CHECK(effort(Door::kStatus, "POST", "/drain", false) == Effort::kNone);   // 403
+  CHECK(effort(Door::kStatus, "POST", "/drain") == Effort::kSome);
+  CHECK(effort(Door::kSocket, "GET", "/v1/flows") == Effort::kSome);
+  CHECK(effort(Door::kMetrics, "GET", "/metrics") == Effort::kSome);
+  CHECK(effort(Door::kStatus, "GET", "/metrics") == Effort::kMergedMetrics);
+}
+
 TEST_CASE("bytes that are not UTF-8 in a name do not break a reply") {
   FakeAgent agent;
   telemetry::ConnectionRecord record;
   record.server_name = "\xff";
   agent.flows = {{record}, 1};
-  const Api api(agent.sources(), {});
+  const Api api(agent.sources());
   CHECK(json::parse(get(api, Door::kSocket, "/v1/flows").body)["flows"][0]["serverName"] == "\xef\xbf\xbd");
 }
 

@@ -78,6 +78,8 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
                         {"PROXY_CONFIG", R"({"terminationDrainDuration": "20s", "statusPort": 16020, )"
                                          R"("drainDuration": "1m"})"},
                         {"ISTIO_PROMETHEUS_ANNOTATIONS", R"({"scrape":"true"})"},
+                        {"ISTIO_KUBE_APP_PROBERS", "{}"},
+                        {"REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", "true"},
                         {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "true"},
                         {"MINIMUM_DRAIN_DURATION", "7s"}};
   const Options from_environment = options({}, istio);
@@ -95,6 +97,8 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   CHECK(from_environment.drain_duration == 20s);
   CHECK(from_environment.drain_time == 1min);
   CHECK(from_environment.app_annotations == R"({"scrape":"true"})");
+  CHECK(from_environment.app_probers == "{}");
+  CHECK(from_environment.probe_localhost);
   CHECK(from_environment.ports.status == 16020);
   CHECK(from_environment.exit_on_zero_connections);
   CHECK(from_environment.minimum_drain == 7s);
