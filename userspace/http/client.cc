@@ -247,7 +247,13 @@ void Client::Transfer::over(CURLcode code) {
   curl.easy_getinfo(easy_, CURLINFO_CONTENT_TYPE, &type);
   if (type) outcome_.type = type;
   note_redirect();
-  if (code != CURLE_OK && !cut_) outcome_.error = refused_.empty() ? curl.easy_strerror(code) : refused_;
+  if (code != CURLE_OK && !cut_) {
+    long reason = 0;
+    curl.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &reason);
+    outcome_.error = !refused_.empty() ? refused_
+                     : reason != 0     ? os_error(curl.easy_strerror(code), static_cast<int>(reason)).message
+                                       : curl.easy_strerror(code);
+  }
   release();
   finish();
 }

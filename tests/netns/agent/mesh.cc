@@ -55,12 +55,14 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
   if (std::find(options.more.begin(), options.more.end(), "--drain-duration") == options.more.end())
     argv.insert(argv.end(), {"--drain-duration", "0s"});
   argv.insert(argv.end(), options.more.begin(), options.more.end());
+  std::map<std::string, std::string> env{
+      {"POD_NAME", name},
+      {"POD_NAMESPACE", options.ns},
+      {"INSTANCE_IP", pod.v4.to_string()}};  // one address, as the injector sets it
+  for (const auto& [variable, value] : options.env) env[variable] = value;
   auto process = Process::start({.argv = std::move(argv),
                                  .netns = &pod.netns,
-                                 .env = {{"POD_NAME", name},
-                                         {"POD_NAMESPACE", options.ns},
-                                         // One address, as the injector sets it.
-                                         {"INSTANCE_IP", pod.v4.to_string()}},
+                                 .env = std::move(env),
                                  .output = dir_.file("stdout")});
   must(process.has_value(), "starting the agent");
   process_ = std::move(*process);

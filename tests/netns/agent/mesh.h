@@ -25,6 +25,7 @@ struct AgentOptions {
   std::vector<std::string> more;          // further flags of the agent
   bool ready = true;                      // wait until it is; else until it answers on 15021
   std::vector<std::string> before;        // a command that runs the agent's: setpriv and its options
+  std::map<std::string, std::string> env;  // and of its environment
   std::string exempt = "1337";  // user and group whose traffic the rules let pass; the agent's is 1337
 };
 

@@ -125,9 +125,9 @@ TEST_CASE("gRPC's health messages") {
     return says_serving(std::string("\0\0\0\0", 4) + static_cast<char>(message.size()) + message);
   };
   CHECK(answer("\x08\x01"));
-  CHECK_FALSE(answer("\x08\x02"));        // NOT_SERVING
-  CHECK_FALSE(answer(""));                // UNKNOWN
-  CHECK(answer("\x08\x02\x08\x01"));      // the last one counts
+  CHECK_FALSE(answer("\x08\x02"));                      // NOT_SERVING
+  CHECK_FALSE(answer(""));                              // UNKNOWN
+  CHECK(answer("\x08\x02\x08\x01"));                    // the last one counts
   CHECK(answer(std::string("\x10\x05\x08\x81\0", 5)));  // a field that we do not know; a long varint
   CHECK_FALSE(answer("\x08"));
   CHECK_FALSE(answer("\x0a\x01x"));
@@ -186,6 +186,30 @@ TEST_CASE("a TCP probe connects, or does not") {
   const http::Response refused = Prober(tcp(gone)).ask();
   CHECK(refused.status == 500);
   CHECK(Prober::body(refused).find("refused") != std::string::npos);
+}
+
+TEST_CASE("a gRPC probe is 200 for SERVING alone") {
+  // HTTP/2 frames as bytes: our SETTINGS; then, once the client has opened stream 1, HEADERS (:status 200),
+  // DATA (the health message), and trailers.
+  const auto frame = [](char type, char flags, char stream, const std::string& payload) {
+    return std::string{0, 0, static_cast<char>(payload.size()), type, flags, 0, 0, 0, stream} + payload;
+  };
+  const auto probe = [&](char health, const std::string& grpc_status) {
+    const std::string message = {0, 0, 0, 0, 2, 8, health};
+    const std::string trailer =
+        std::string{0, 11} + "grpc-status" + static_cast<char>(grpc_status.size()) + grpc_status;
+    const Application application(frame(4, 0, 0, ""),
+                                  frame(1, 4, 1, "\x88") + frame(0, 0, 1, message) + frame(1, 5, 1, trailer));
+    const http::Response answer =
+        Prober(fmt::format(R"({{"/app-health/web/readyz": {{"grpc": {{"port": {}, "service": "a.B"}},
+                            "timeoutSeconds": 30}}}})",
+                           application.port()))
+            .ask();
+    return fmt::format("{} {}", answer.status, Prober::body(answer));
+  };
+  CHECK(probe(1, "0") == "200 ");
+  CHECK_THAT(probe(2, "0"), Catch::StartsWith("500 ") && Catch::Contains("not SERVING"));
+  CHECK_THAT(probe(1, "12"), Catch::StartsWith("500 ") && Catch::Contains("gRPC status '12'"));
 }
 
 TEST_CASE("a gRPC probe of what does not speak HTTP/2 is 500") {
