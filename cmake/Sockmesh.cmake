@@ -46,21 +46,35 @@ function(sockmesh_program name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
-# sockmesh_test(NAME LABEL unit|golden|kernel|netns [TIMEOUT s] SOURCES ... LINKS ...)
+# sockmesh_test(NAME LABEL unit|golden|kernel|netns [TIMEOUT s] [NOT_IN_GUEST case...] SOURCES ... LINKS ...)
 # One Catch2 binary, one ctest entry a test case. Exit status 77 from main means "this machine can't": skipped.
+# TIMEOUT is a case's; SOCKMESH_TEST_SLOW multiplies it. NOT_IN_GUEST names the cases that `tools/test --kernel` leaves
+# out; the reason belongs beside each.
 function(sockmesh_test name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "NOT_IN_GUEST;SOURCES;LINKS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} Catch2::Catch2WithMain sockmesh_options)
   # -Wparentheses and friends: Catch2's assertion macros under clang.
-  set(properties LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+  set(properties LABELS ${ARG_LABEL} SKIP_RETURN_CODE 77)
   if(ARG_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
-  catch_discover_tests(${name} TEST_PREFIX "${ARG_LABEL}/${name}: " DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  set(prefix "${ARG_LABEL}/${name}:")
+  catch_discover_tests(${name} TEST_PREFIX "${prefix}" PROPERTIES ${properties})
+  list(TRANSFORM ARG_NOT_IN_GUEST PREPEND "${prefix}")
+  set(cases_file ${CMAKE_CURRENT_BINARY_DIR}/${name}_cases.cmake)
+  file(WRITE ${cases_file}
+    "if(${name}_TESTS)\n"
+    "  set(cases \${${name}_TESTS})\n"
+    "  set(timeout ${ARG_TIMEOUT})\n"
+    "  set(labels ${ARG_LABEL})\n"
+    "  set(not_in_guest [==[${ARG_NOT_IN_GUEST}]==])\n"
+    "  include(\"${PROJECT_SOURCE_DIR}/cmake/CTestCases.cmake\")\n"
+    "endif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${cases_file})
 endfunction()
 
 # sockmesh_fuzz(NAME SOURCES ... LINKS ...): a libFuzzer target, and in every build a test that runs its corpus

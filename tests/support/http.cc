@@ -6,16 +6,18 @@
 #include <cstdlib>
 
 #include "base/strings.h"
+#include "test_support/eventually.h"
 
 namespace sockmesh::test {
 namespace {
 
-constexpr timeval kPatience{10, 0};
+timeval patience() { return {patient(std::chrono::seconds(10)).count() / 1000, 0}; }
 
 Result<std::string> ask(const SocketAddress& server, const std::string& request) {
   const Fd fd(socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  const timeval limit = patience();
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   sockaddr_storage storage{};
   const socklen_t length = server.to_sockaddr(storage);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {

@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/address.h"
 #include "base/result.h"
+#include "test_support/eventually.h"
 #include "test_support/scenarios.h"
 #include "test_support/stream_loop.h"
 
@@ -156,7 +158,7 @@ FlowPlan plan_of(const Options& options, Scenario scenario, uint64_t flow) {
 
 Result<int> run_client(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  const auto deadline = start + std::chrono::duration<double>(options.timeout);
+  const auto deadline = start + patient(std::chrono::milliseconds(std::llround(options.timeout * 1000)));
   SOCKMESH_TRY(to, SocketAddress::parse(options.connect));
   const auto scenario = scenario_of(options.mode);
   if (!scenario)
@@ -228,7 +230,7 @@ int main(int argc, char** argv) {
                      "the server stops reading there until it gets SIGUSR1");
   client->add_option("--write-chunk", options.write_chunk, "bytes per write, both ends");
   client->add_option("--timeout", options.timeout,
-                     "seconds until flows that are not done count as failed (60)");
+                     "seconds until flows that are not done count as failed (60), times SOCKMESH_TEST_SLOW");
   CLI11_PARSE(app, argc, argv);
 
   raise_descriptor_limit();
