@@ -1,7 +1,7 @@
 // Sources: all that the admin server knows of the agent, as functions that its owner fills in, and the plain
 // values that they give. Every function may be called from any admin thread, at any time between
-// AdminServer::start() and stop(); all but readiness may wait for the workers, and none makes a worker wait. A function
-// left empty means "this agent has no such thing": its path answers 501, its fields stay out.
+// AdminServer::start() and stop(); all but readiness may wait for the workers, and none makes a worker wait.
+// A function left empty means "this agent has no such thing": its path answers 501, its fields stay out.
 #pragma once
 
 #include <sys/types.h>
@@ -117,7 +117,7 @@ struct Sources {
   std::function<model::SnapshotPtr()> snapshot;  // null pointer: none received yet
   std::function<AgentStatus()> status;
   std::function<Readiness()> readiness;  // does not wait: probes are answered with it in the loop itself
-  std::function<FlowListing()> flows;  // asks every worker; bounded in time by the owner
+  std::function<FlowListing()> flows;    // asks every worker; bounded in time by the owner
   std::function<std::vector<EndpointState>()> endpoint_states;
   std::function<std::string()> metrics;  // Prometheus text (telemetry::prometheus_text)
   std::function<std::vector<Logger>()> loggers;

@@ -50,7 +50,8 @@ struct Options {
   std::chrono::nanoseconds drain_time = std::chrono::seconds(45);
   std::string app_annotations;  // ISTIO_PROMETHEUS_ANNOTATIONS, as it came
   std::string app_probers;      // ISTIO_KUBE_APP_PROBERS, as it came
-  bool probe_localhost = false;  // REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: probes go there, not to the pod's IP
+  bool probe_localhost =
+      false;  // REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: probes go there, not to the pod's IP
 
   std::string resolv_conf;  // "" for /etc/resolv.conf
   std::string dns_servers;  // instead of those in resolv.conf

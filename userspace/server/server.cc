@@ -146,7 +146,8 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   admin.metrics_port = options.ports.metrics;
   admin.app_annotations = options.app_annotations;
   admin.app_probers = options.app_probers;
-  if (!options.probe_localhost && !options.identity.ips.empty()) admin.app_address = options.identity.ips.front();
+  if (!options.probe_localhost && !options.identity.ips.empty())
+    admin.app_address = options.identity.ips.front();
   return admin;
 }
 

@@ -60,10 +60,8 @@ Agent::Agent(Pod& pod, const std::string& name, const std::string& config, const
       {"POD_NAMESPACE", options.ns},
       {"INSTANCE_IP", pod.v4.to_string()}};  // one address, as the injector sets it
   for (const auto& [variable, value] : options.env) env[variable] = value;
-  auto process = Process::start({.argv = std::move(argv),
-                                 .netns = &pod.netns,
-                                 .env = std::move(env),
-                                 .output = dir_.file("stdout")});
+  auto process = Process::start(
+      {.argv = std::move(argv), .netns = &pod.netns, .env = std::move(env), .output = dir_.file("stdout")});
   must(process.has_value(), "starting the agent");
   process_ = std::move(*process);
 }
