@@ -11,6 +11,8 @@
 #include <memory_resource>
 #include <unordered_set>
 
+#include "base/utf8.h"
+
 namespace sockmesh::config::yaml {
 
 const Node* Node::find(std::string_view key) const {
@@ -94,30 +96,26 @@ class Parser {
   std::unique_ptr<fy_parser, ParserDeleter> parser_;
 };
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 bool is_null_word(std::string_view text) {
   return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL";
 }
 
+constexpr size_t kShown = 80;  // bytes of a name that a message quotes
+
 // The tree of one document, built from events. Everything lives in one arena and dies with it.
 class Builder {
  public:
-  Builder(Parser& parser, int first_line) : parser_(parser), first_line_(first_line), line_(first_line) {}
+  // `text` holds something else than comments, so there has to be a value in it.
+  Builder(Parser& parser, std::string_view text, int first_line)
+      : parser_(parser), text_(text), first_line_(first_line), line_(first_line) {}
 
-  Document build(std::string_view text) {
-    if (!parser_.start(text)) {
+  Document build() {
+    if (!parser_.start(text_)) {
       document_.broken = parser_.take_error(first_line_);
-      return std::move(document_);
-    }
-    while (!document_.broken) {
-      const Parser::Event event = parser_.next();
-      if (!event) break;
-      if (event->type == FYET_STREAM_END) break;
-      take(event.get());
-    }
-    if (!document_.broken && parser_.failed()) {
-      document_.broken = parser_.take_error(first_line_);
-    } else if (document_.broken) {
-      parser_.abandon();  // stopped in the middle
+    } else {
+      take_all();
     }
     if (document_.broken) document_.root = nullptr;
     return std::move(document_);
@@ -132,8 +130,32 @@ class Builder {
     bool has_key = false;
   };
 
+  void take_all() {
+    bool ended = false;
+    while (!document_.broken && !ended) {
+      const Parser::Event event = parser_.next();
+      if (!event) break;
+      ended = event->type == FYET_STREAM_END;
+      take(event.get());
+    }
+    if (document_.broken) return parser_.abandon();  // stopped in the middle
+    if (parser_.failed()) {
+      document_.broken = parser_.take_error(first_line_);
+    } else if (!ended || stopped_at_ < text_.size()) {
+      // Whatever made it stop: what comes behind would be missing from the configuration.
+      give_up("not YAML: it ends in the middle of the text");
+      parser_.abandon();
+    } else if (!document_.root || !open_.empty()) {
+      give_up("not YAML: expected a value, found none");
+      parser_.abandon();
+    }
+  }
+
   void take(fy_event* event) {
-    if (const fy_mark* mark = fy_event_start_mark(event)) line_ = first_line_ + mark->line;
+    if (const fy_mark* mark = fy_event_start_mark(event)) {
+      line_ = first_line_ + mark->line;
+      if (event->type == FYET_STREAM_END) stopped_at_ = mark->input_pos;
+    }
     switch (event->type) {
       case FYET_SCALAR:
         return scalar(event->scalar);
@@ -174,12 +196,11 @@ class Builder {
     const std::string name(text_of(anchor));
     const auto found = anchors_.find(name);
     if (found == anchors_.end() || !found->second) {
-      return give_up(fmt::format("'*{}': expected the name of an anchor that is complete above", name));
+      return give_up(fmt::format("'*{}': expected the name of an anchor that is complete above",
+                                 printable(name, kShown)));
     }
-    aliased_ += found->second->reach;
-    if (aliased_ > kMaxAliasedNodes) {
-      return give_up(fmt::format("'*{}': aliases stand for more than {} values", name, kMaxAliasedNodes));
-    }
+    if (!account_copies(found->second->reach, fmt::format("'*{}': aliases stand", printable(name, kShown))))
+      return;
     if (!open_.empty() && open_.back().node->is_mapping() && !open_.back().has_key) {
       if (!found->second->is_scalar()) return give_up("a mapping key is a collection: expected text");
       open_.back().key = found->second->text;
@@ -224,27 +245,46 @@ class Builder {
     open_.pop_back();
   }
 
+  // Whether there may be so many values more that are there twice, by an alias or a merge key.
+  bool account_copies(uint64_t count, std::string_view who) {
+    copies_ += count;
+    if (copies_ > kMaxAliasedNodes) give_up(fmt::format("{} for more than {} values", who, kMaxAliasedNodes));
+    return copies_ <= kMaxAliasedNodes;
+  }
+
+  void remark(int line, std::string text) {
+    if (document_.remarks.size() == kMaxRemarks) {
+      ++document_.unlisted_remarks;
+    } else {
+      document_.remarks.push_back({line, std::move(text)});
+    }
+  }
+
   // Duplicate keys are told (kubectl's server refuses them), merge keys ("<<") become what they stand for.
   void settle_keys(Open& mapping) {
     std::unordered_set<std::string_view> seen;
     std::vector<Member> merged;
     for (const Member& member : mapping.members) {
       if (member.key.starts_with("\xc2\xa0")) {  // copied from a web page: looks indented, is not
-        document_.remarks.push_back(
-            {member.line,
-             fmt::format("'{}': a no-break space (U+00A0) in front: expected blanks as indentation",
-                         member.key)});
+        remark(member.line,
+               fmt::format("'{}': a no-break space (U+00A0) in front: expected blanks as indentation",
+                           printable(member.key, kShown)));
+      } else if (member.key.starts_with(kByteOrderMark)) {  // files put one behind the other
+        remark(member.line, fmt::format("'{}': a byte order mark (U+FEFF) in front: expected it at the start "
+                                        "of a document only",
+                                        printable(member.key, kShown)));
       }
       if (member.key == "<<" && (member.value->is_mapping() || member.value->is_sequence())) {
         merged.push_back(member);
       } else if (!seen.insert(member.key).second) {
-        document_.remarks.push_back(
-            {member.line, fmt::format("'{}': the key is there twice, the last one counts", member.key)});
+        remark(member.line, fmt::format("'{}': the key is there twice, the last one counts",
+                                        printable(member.key, kShown)));
       }
     }
     if (merged.empty()) return;
     std::erase_if(mapping.members, [](const Member& member) { return member.key == "<<"; });
     const auto add_from = [&](const Node& source) {
+      if (!account_copies(source.members.size(), "'<<': merge keys stand")) return;
       for (const Member& member : source.members) {
         if (source.is_mapping() && seen.insert(member.key).second) mapping.members.push_back(member);
       }
@@ -261,6 +301,7 @@ class Builder {
   void attach(Node* node, fy_token* anchor) {
     if (anchor) anchors_[std::string(text_of(anchor))] = node;
     if (open_.empty()) {
+      if (document_.root) return give_up("a second document: expected '---' on a line of its own above it");
       document_.root = node;
       return;
     }
@@ -294,6 +335,7 @@ class Builder {
   void give_up(std::string text) { document_.broken = Problem{line_, std::move(text)}; }
 
   Parser& parser_;
+  const std::string_view text_;
   const int first_line_;
   int line_;  // of the last event that had one
   std::pmr::monotonic_buffer_resource arena_{16 * 1024};
@@ -301,88 +343,195 @@ class Builder {
   std::vector<Open> open_;
   std::map<std::string, Node*, std::less<>> anchors_;         // null while the anchored collection is open
   std::vector<std::pair<size_t, std::string>> open_anchors_;  // depth after opening, name
-  uint64_t aliased_ = 0;
+  uint64_t copies_ = 0;
   uint32_t nodes_ = 0;
+  size_t stopped_at_ = 0;  // the byte at which libfyaml saw the end
 };
 
-// How many bytes follow the first one of a character; nothing when it cannot be a first byte.
-std::optional<size_t> continuation_bytes(unsigned char first) {
-  if (first == 0) return std::nullopt;  // NUL is no text
-  if (first < 0x80) return 0;
-  if (first >= 0xc2 && first < 0xe0) return 1;
-  if (first >= 0xe0 && first < 0xf0) return 2;
-  if (first >= 0xf0 && first < 0xf5) return 3;
-  return std::nullopt;
-}
+// The lines of a text, one after the other, as YAML 1.2 ends them: with LF, CR LF or CR.
+class Lines {
+ public:
+  Lines(std::string_view text, int first_line) : text_(text), number_(first_line - 1) {}
 
-// The line (from 0) of the first byte that is not UTF-8 text. libfyaml would take the text to end there.
-std::optional<int> bad_byte_line(std::string_view text) {
-  int line = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n') ++line;
-    const auto more = continuation_bytes(static_cast<unsigned char>(text[i]));
-    if (!more || text.size() - i <= *more) return line;
-    for (size_t k = 0; k < *more; ++k) {
-      if ((static_cast<unsigned char>(text[++i]) & 0xc0) != 0x80) return line;
-    }
+  bool next() {
+    if (next_ == text_.size()) return false;
+    begin_ = next_;
+    const size_t end = std::min(text_.find_first_of("\r\n", begin_), text_.size());
+    line_ = text_.substr(begin_, end - begin_);
+    next_ = std::min(end + (text_.substr(end).starts_with("\r\n") ? 2 : 1), text_.size());
+    ++number_;
+    return true;
   }
-  return std::nullopt;
-}
+
+  std::string_view line() const { return line_; }  // without its end
+  size_t begin() const { return begin_; }
+  size_t behind() const { return next_; }  // where the next one begins
+  int number() const { return number_; }
+
+ private:
+  std::string_view text_, line_;
+  size_t begin_ = 0, next_ = 0;
+  int number_;
+};
+
+constexpr std::string_view kOldLineEnd =
+    "U+0085, U+2028 or U+2029: no end of a line here, but one for kubectl (YAML 1.1): expected LF";
 
 bool is_marker(std::string_view line, std::string_view marker) {
-  return line.starts_with(marker) && (line.size() == marker.size() || line[marker.size()] == ' ' ||
-                                      line[marker.size()] == '\t' || line[marker.size()] == '\r');
+  return line.starts_with(marker) &&
+         (line.size() == marker.size() || line[marker.size()] == ' ' || line[marker.size()] == '\t');
 }
 
-// Nothing but blanks, comments, directives and the marker itself.
+// Something else than blanks and a comment.
 bool has_content(std::string_view line) {
-  if (is_marker(line, "---")) line.remove_prefix(3);
-  const size_t first = line.find_first_not_of(" \t\r");
-  return first != std::string_view::npos && line[first] != '#' && line[0] != '%';
+  const size_t first = line.find_first_not_of(" \t");
+  return first != std::string_view::npos && line[first] != '#';
 }
+
+// Cuts a text at its document markers. A document is what stands between two of them, comments and directives
+// included; what libfyaml gets of it begins with the marker or the first line.
+class Cutter {
+ public:
+  using Each = std::function<void(const Document&)>;
+  Cutter(std::string_view text, int first_line, const Each& each)
+      : text_(text), each_(each), lines_(text, first_line), whole_{0, first_line}, parsed_{0, first_line} {}
+
+  void run() {
+    while (lines_.next()) {
+      std::string_view line = lines_.line();
+      size_t at = lines_.begin();
+      if (line.starts_with(kByteOrderMark) && (!content_ || is_marker(line.substr(3), "---"))) {
+        line.remove_prefix(kByteOrderMark.size());  // the start of a file that was put behind another
+        at += kByteOrderMark.size();
+        if (!content_) parsed_ = {at, lines_.number()};
+      }
+      if (is_marker(line, "---")) {
+        start_document(line, at);
+      } else if (is_marker(line, "...")) {
+        end_document(line);
+      } else {
+        other_line(line);
+      }
+      check_tokens(line);
+    }
+    finish(text_.size());
+  }
+
+ private:
+  struct Place {
+    size_t at;
+    int line;
+  };
+
+  void start_document(std::string_view line, size_t at) {
+    const bool directives = directive_line_ > 0 && !content_ && !marked_;
+    // The directives above and their comments belong to it; libfyaml does not get them.
+    if (!directives) {
+      finish(lines_.begin());
+      whole_ = {lines_.begin(), lines_.number()};
+    }
+    directive_line_ = 0;
+    parsed_ = {at, lines_.number()};
+    marked_ = true;
+    content_ = has_content(line.substr(3));
+  }
+
+  void end_document(std::string_view line) {
+    finish(lines_.begin());
+    if (has_content(line.substr(3))) {
+      refuse(lines_.number(), "text behind '...': expected nothing but a comment on this line");
+    }
+    whole_ = parsed_ = {lines_.behind(), lines_.number() + 1};
+    marked_ = false;
+  }
+
+  void other_line(std::string_view line) {
+    if (line.starts_with('%')) {
+      // In front of '---' none changes what a manifest means. Behind it none may be; libfyaml would take time
+      // that grows with the square of the line's length to say so.
+      if (directive_line_ == 0) directive_line_ = lines_.number();
+      return;
+    }
+    content_ = content_ || has_content(line);
+  }
+
+  void check_tokens(std::string_view line) {
+    if (crowded_line_ > 0 || line.size() <= kMaxLineTokens) return;
+    const auto separates = [](char c) {
+      return std::string_view(" \t,:[]{}").find(c) != std::string_view::npos;
+    };
+    if (static_cast<size_t>(std::count_if(line.begin(), line.end(), separates)) > kMaxLineTokens)
+      crowded_line_ = lines_.number();
+  }
+
+  // The document that ends before `end`.
+  void finish(size_t end) {
+    const std::string_view whole = text_.substr(whole_.at, end - whole_.at);
+    if (const auto fault = text_fault(whole)) {
+      refuse(line_of(whole, fault->offset, whole_.line),
+             fmt::format("{}: expected UTF-8 text without control characters", fault->what));
+    } else if (directive_line_ > 0) {
+      refuse(directive_line_, "a line that begins with '%': expected directives in front of '---' only");
+    } else if (crowded_line_ > 0) {
+      refuse(crowded_line_,
+             fmt::format("more than {} values in one line: expected line breaks between them, as "
+                         "kubectl prints them",
+                         kMaxLineTokens));
+    } else if (content_) {
+      Builder builder(parser_, text_.substr(parsed_.at, end - parsed_.at),
+                      parsed_.line);  // the tree is in it
+      Document document = builder.build();
+      if (const size_t at = old_line_end(whole); at != std::string_view::npos)
+        document.remarks.push_back({line_of(whole, at, whole_.line), std::string(kOldLineEnd)});
+      each_(document);
+    } else if (const size_t at = old_line_end(whole); at != std::string_view::npos) {
+      refuse(line_of(whole, at, whole_.line), std::string(kOldLineEnd));  // a comment for us, not for others
+    }
+    content_ = false;
+    directive_line_ = crowded_line_ = 0;
+  }
+
+  // NEL, LINE SEPARATOR and PARAGRAPH SEPARATOR.
+  static size_t old_line_end(std::string_view text) {
+    size_t first = std::string_view::npos;
+    for (const std::string_view end : {"\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"})
+      first = std::min(first, text.find(end));
+    return first;
+  }
+
+  static int line_of(std::string_view text, size_t offset, int first_line) {
+    Lines lines(text, first_line);
+    while (lines.next() && lines.behind() <= offset) {
+    }
+    return lines.number();
+  }
+
+  void refuse(int line, std::string why) {
+    Document document;
+    document.broken = Problem{line, std::move(why)};
+    each_(document);
+  }
+
+  const std::string_view text_;
+  const Each& each_;
+  Lines lines_;
+  Parser parser_;
+  Place whole_;             // where the document begins
+  Place parsed_;            // where libfyaml begins
+  bool marked_ = false;     // it began with '---'
+  bool content_ = false;    // it has some
+  int directive_line_ = 0;  // the first line that begins with '%' and that no '---' followed yet
+  int crowded_line_ = 0;    // the first of its lines with too many tokens
+};
 
 }  // namespace
 
 void read_documents(std::string_view text, int first_line, const std::function<void(const Document&)>& each) {
-  const auto refuse = [&](int line, std::string why) {
-    Document document;
-    document.broken = Problem{line, std::move(why)};
-    each(document);
-  };
-  if (text.size() > kMaxText) {
-    return refuse(first_line, fmt::format("{} bytes: expected at most {}", text.size(), kMaxText));
-  }
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  if (const auto line = bad_byte_line(text)) return refuse(first_line + *line, "expected UTF-8 text");
-
-  Parser parser;
-  size_t begin = 0;  // of the document being collected
-  int begin_line = first_line;
-  bool content = false;  // it has some
-  const auto finish = [&](size_t end) {
-    if (!content) return;
-    content = false;
-    Builder builder(parser, begin_line);
-    each(builder.build(text.substr(begin, end - begin)));
-  };
-  int line_number = first_line;
-  for (size_t at = 0; at < text.size(); ++line_number) {
-    const size_t newline = std::min(text.find('\n', at), text.size());
-    const std::string_view line = text.substr(at, newline - at);
-    const size_t next = std::min(newline + 1, text.size());
-    const bool starts = is_marker(line, "---"), ends = is_marker(line, "...");
-    if (starts || ends) {
-      finish(at);
-      begin = starts ? at : next;
-      begin_line = starts ? line_number : line_number + 1;
-    } else if (!content && !line.empty() && line[0] == '%') {
-      begin = next;  // a directive: none changes what a manifest means
-      begin_line = line_number + 1;
-    }
-    if (!ends && !content) content = !line.empty() && has_content(line);
-    at = next;
-  }
-  finish(text.size());
+  if (text.size() <= kMaxText) return Cutter(text, first_line, each).run();
+  Document document;
+  document.broken = Problem{first_line, fmt::format("{} bytes: expected at most {}, split over several files",
+                                                    text.size(), kMaxText)};
+  each(document);
 }
 
 }  // namespace sockmesh::config::yaml
