@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/strings.h"
+#include "base/utf8.h"
 #include "config/folder_source_scan.h"
 #include "ctl/commands.h"
 #include "ctl/subject.h"
@@ -48,7 +49,7 @@ Result<void> read_text(const Context& context, const std::string& path, const st
 Result<void> read_path(const Context& context, const std::string& path, bool recursive, Input& input) {
   if (path == "-" || !std::filesystem::is_directory(path)) return read_text(context, path, path, input);
   const auto scan = config::scan_folder(path, [](const std::string&) {});
-  for (const auto& problem : scan.problems) input.manifests.problems.push_back(problem);
+  for (const auto& problem : scan.problems.first) input.manifests.problems.push_back(problem);
   for (const auto& file : scan.files) {
     const bool deeper = file.name.find('/') != std::string::npos;
     if (!deeper || recursive)
@@ -61,6 +62,15 @@ Result<void> read_path(const Context& context, const std::string& path, bool rec
 // A bare MeshConfig, in the ConfigMap in which Istio stores it.
 Result<void> read_mesh_config(const Context& context, const std::string& path, Input& input) {
   SOCKMESH_TRY(text, context.world.read_file(path));
+  if (const auto fault = text_fault(text)) {  // JSON has no way to hold it
+    const auto line =
+        1 + std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(fault->offset), '\n');
+    input.manifests.problems.push_back(
+        {path, static_cast<int>(line), "", "",
+         fmt::format("{}: expected UTF-8 text without control characters", fault->what), false});
+    input.unparsable = true;
+    return {};
+  }
   const Json map = {{"apiVersion", "v1"},
                     {"kind", "ConfigMap"},
                     {"metadata", {{"name", "istio"}, {"namespace", "istio-system"}}},

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <map>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 
 #include "base/fd.h"
 #include "config/folder_source_scan.h"
@@ -73,6 +75,11 @@ Result<std::string> read_file(const std::string& path, Stamp& stamp) {
     if (length == 0) break;
     have += static_cast<size_t>(length);
   }
+  // Half of what somebody is writing can be good YAML that lacks an object. The watch tells when it is
+  // closed.
+  if (fstat(file.get(), &status) != 0) return fail(os_error("stat"));
+  if (!stamp.same_file(stamp_of(status)) || have != static_cast<size_t>(status.st_size))
+    return fail("it changed while it was read");
   text.resize(have);
   return text;
 }
@@ -82,13 +89,15 @@ Result<std::string> read_file(const std::string& path, Stamp& stamp) {
 struct FolderSource::Impl {
   struct File {
     Stamp stamp;
-    uint64_t hash = 0;                  // of the text last read; 0: never
-    Resources good;                     // in force, unless forgotten
-    std::vector<ReadProblem> problems;  // of the text last read
-    std::string error;                  // why it could not be read last, "" when it could
-    bool whole = false;                 // no object of the text last read was left out
-    bool known = true;                  // which objects the text last read holds
-    bool forgotten = false;             // what is in force was let go of, and not read again as a whole
+    uint64_t hash = 0;                 // of the text last read; 0: never
+    Resources good;                    // in force, unless forgotten
+    ProblemList problems;              // of the text last read
+    std::string error;                 // why it could not be read last, "" when it could
+    bool whole = false;                // no object of the text last read was left out
+    bool forgotten = false;            // what is in force was let go of, and not read again as a whole
+    bool known = true;                 // which objects the text last read holds
+    std::vector<std::string> unknown;  // objects of the text last read that are known in no version
+    size_t bytes = 0, objects = 0;     // of the text last read; what is kept of others counts as an object
   };
 
   std::string folder;
@@ -96,9 +105,12 @@ struct FolderSource::Impl {
   std::map<std::string, File> files;  // by name below the folder
   Loaded last;
   bool loaded = false;
+  std::string unreadable_entry;  // the first name that cannot be read, and why; ""
+  std::string over_bound;        // which bound the folder is over, ""
 
-  // Returns whether the file's content is new.
-  static bool refresh(File& file, const FolderScan::File& found) {
+  // Returns whether the file's content is new. When that has more objects than are left to the folder nothing
+  // of it is taken over.
+  bool refresh(File& file, const FolderScan::File& found, size_t objects_left) {
     struct stat status {};
     if (file.stamp.settled && file.error.empty() && stat(found.path.c_str(), &status) == 0 &&
         file.stamp.same_file(stamp_of(status))) {
@@ -113,15 +125,22 @@ struct FolderSource::Impl {
     const uint64_t hash = hash_of(*text);
     if (file.hash == hash) return false;
     Resources fresh;
-    std::vector<ReadProblem> problems;
-    const bool all_readable = read_manifest(*text, found.name, fresh, problems);
-    keep_last_good(fresh, file.good, all_readable, problems);
+    ReadReport report = read_manifest(*text, found.name, fresh, objects_left);
+    std::vector<std::string> unknown = keep_last_good(fresh, file.good, report);
+    const size_t objects = std::max(report.objects, object_count(fresh));
+    if (report.full || objects > objects_left) {
+      over_bound = fmt::format("{}: more than {} objects in the folder", found.name, kMaxObjects);
+      file.stamp = {};
+      return true;
+    }
     file.hash = hash;
     file.good = std::move(fresh);
-    file.problems = std::move(problems);
-    file.known = all_readable;
-    file.whole = all_readable && std::none_of(file.problems.begin(), file.problems.end(),
-                                              [](const auto& problem) { return problem.object_dropped; });
+    file.problems = std::move(report.problems);
+    file.unknown = std::move(unknown);
+    file.bytes = text->size();
+    file.objects = objects;
+    file.known = report.all_readable;
+    file.whole = report.all_readable && report.left_out.empty();
     if (file.whole) file.forgotten = false;
     return true;
   }
@@ -134,7 +153,7 @@ struct FolderSource::Impl {
       File& file = known->second;
       file.stamp = {};
       file.hash = 0;
-      refresh(file, found);
+      refresh(file, found, kMaxObjects);
     }
     return !forgot_something();
   }
@@ -143,44 +162,85 @@ struct FolderSource::Impl {
     return std::any_of(files.begin(), files.end(), [](const auto& one) { return one.second.forgotten; });
   }
 
-  // Brings `files` up to the folder. Returns whether some content is new.
-  bool refresh_all(const FolderScan& scan) {
+  // Brings `files` up to the folder, as far as the bounds allow. Returns whether some content is new.
+  bool refresh_all(FolderScan& scan) {
     std::map<std::string, File> next;
     bool news = false;
+    size_t bytes = 0, objects = 0, problems = 0;
     for (const FolderScan::File& found : scan.files) {
       auto known = files.extract(found.name);
+      if (!over_bound.empty()) {  // nothing will change: what is known stays for when it fits again
+        if (known) next.insert(std::move(known));
+        continue;
+      }
       File file = known ? std::move(known.mapped()) : File{};
-      news |= refresh(file, found);
+      news |= refresh(file, found, kMaxObjects - objects);
+      bytes += file.bytes;
+      objects = std::min(objects + file.objects, kMaxObjects);
+      if (bytes > kMaxFolderText)
+        over_bound =
+            fmt::format("{}: more than {} bytes in the files of the folder", found.name, kMaxFolderText);
+      limit_kept(file.problems, problems);
       const bool gone = !file.error.empty() && access(found.path.c_str(), F_OK) != 0;  // since it was listed
       news |= gone;
       if (!gone) next.emplace(found.name, std::move(file));
     }
-    // A file whose link is broken is not gone: its last good content stays.
-    for (const ReadProblem& problem : scan.problems) {
-      if (auto known = files.extract(problem.file)) next.insert(std::move(known));
-    }
+    for (const FolderScan::Unreadable& one : scan.unreadable) keep_unreadable(one, scan.problems, next);
     news |= !files.empty();
     files = std::move(next);
     return news;
   }
 
-  // `problems`: of the folder itself.
-  Loaded assemble(std::vector<ReadProblem> problems) const {
+  // Of the problems of all files four times as many are kept as can be told at once: some may be mended
+  // before others.
+  static void limit_kept(ProblemList& list, size_t& kept) {
+    const size_t room = 4 * kMaxProblems - kept;
+    if (list.first.size() > room) {
+      list.first.resize(room);
+      list.first.shrink_to_fit();
+    }
+    kept += list.first.size();
+  }
+
+  // It is there, but it or what it leads to cannot be read: that is not to be gone. What is known of it, a
+  // file or all files below it, stays.
+  void keep_unreadable(const FolderScan::Unreadable& unreadable, ProblemList& problems,
+                       std::map<std::string, File>& next) {
+    const std::string& name = unreadable.name;
+    const std::string below = name.empty() || name.ends_with('/') ? name : name + "/";
+    bool kept = false;
+    for (auto at = files.lower_bound(name); at != files.end() && at->first.starts_with(name);) {
+      const auto file = at++;
+      if (file->first != name && !file->first.starts_with(below)) continue;
+      next.insert(files.extract(file));
+      kept = true;
+    }
+    if (kept && !unreadable.told)
+      problems.add({name, 0, "", "", "cannot be read; until then its last good content stays in force"});
+    // A link that leads nowhere, is called like no manifest and was never followed may be anything.
+    if ((kept || unreadable.told) && unreadable_entry.empty())
+      unreadable_entry = fmt::format("{}: cannot be read", name.empty() ? folder : name);
+  }
+
+  Loaded assemble(ProblemList problems) const {
+    Loaded result;
+    result.unreadable = unreadable_entry;
+    std::vector<std::pair<std::string, std::string>> unknown;  // object, file
     std::vector<const Resources*> parts;
-    std::string unreadable = problems.empty() ? "" : problems.front().to_string();
     for (const auto& [name, file] : files) {
       parts.push_back(&file.good);
-      if (unreadable.empty()) unreadable = unreadable_part(name, file);
       if (!file.error.empty()) {
         const char* rest = file.hash != 0 ? "; until then its last good content stays in force" : "";
-        problems.push_back({name, 0, "", "", file.error + rest});
+        problems.add({name, 0, "", "", file.error + rest});
       }
-      problems.insert(problems.end(), file.problems.begin(), file.problems.end());
+      problems.add_all(file.problems);
+      if (result.unreadable.empty()) result.unreadable = unreadable_part(name, file);
+      for (const std::string& object : file.unknown) unknown.emplace_back(object, name);
     }
-    Loaded result;
     result.resources = combine(parts, problems);
-    result.problems = std::move(problems);
-    result.unreadable = std::move(unreadable);
+    result.problems = std::move(problems.first);
+    result.problem_count = problems.count;
+    name_all(unknown, result.problems);
     return result;
   }
 
@@ -188,10 +248,23 @@ struct FolderSource::Impl {
     if (!file.error.empty()) return fmt::format("{}: {}", name, file.error);
     if (file.known) return "";
     // The one that says so has no object's name; there may be remarks before it, which are part of the story.
-    for (const ReadProblem& problem : file.problems)
+    for (const ReadProblem& problem : file.problems.first)
       if (problem.object.empty() || problem.object.ends_with('/') || problem.object.ends_with(' '))
         return problem.to_string();
     return fmt::format("{}: a document of it does not say which object it is", name);
+  }
+
+  // Who has to know what is missing does not find it in a list that was cut: at most kMaxObjects entries
+  // more.
+  static void name_all(const std::vector<std::pair<std::string, std::string>>& unknown,
+                       std::vector<ReadProblem>& problems) {
+    std::unordered_set<std::string> named;
+    for (const ReadProblem& problem : problems)
+      if (problem.object_dropped) named.insert(problem.object);
+    for (const auto& [object, file] : unknown)
+      if (named.insert(object).second)
+        problems.push_back(
+            {file, 0, object, "", "broken; why is not among the problems that are listed", true});
   }
 };
 
@@ -221,19 +294,31 @@ FolderSource::Loaded FolderSource::load(Look look) {
   FolderScan scan = scan_folder(impl.folder, [&](const std::string& folder) { impl.watch.add(folder); });
   const std::string unwatched = impl.watch.end_scan();
   bool news = !impl.loaded || !impl.last.complete;
-  if (scan.found) {
+  impl.over_bound.clear();
+  impl.unreadable_entry.clear();
+  if (!scan.found) {
+    const char* gone = "the folder is gone; until it is back its last good content stays in force";
+    impl.unreadable_entry = fmt::format("{}: {}", impl.folder, gone);
+    scan.problems.add({impl.folder, 0, "", "", gone});
+  } else if (scan.complete) {
     news |= impl.refresh_all(scan);
-  } else {
-    scan.problems.push_back({impl.folder, 0, "", "",
-                             "the folder is gone; until it is back its last good content stays in force"});
   }
-  const bool complete = !news || impl.recall(scan);
+  bool complete = scan.complete && impl.over_bound.empty();
+  if (complete && news) complete = impl.recall(scan);
+  if (!impl.over_bound.empty()) {
+    scan.problems.add({impl.folder, 0, "", "",
+                       impl.over_bound + "; nothing changes until it is smaller: expected what concerns this "
+                                         "pod's part of the mesh"});
+  }
   const bool known = !impl.forgot_something();
   Loaded now = impl.assemble(std::move(scan.problems));
-  if (!unwatched.empty())
+  if (!unwatched.empty()) {
     now.problems.push_back({impl.folder, 0, "", "", unwatched + "; changes there are not seen"});
+    ++now.problem_count;
+  }
   now.changed = news || (known && now.problems != impl.last.problems);
   now.complete = complete;
+  if (!complete) now.resources = {};
   impl.last = std::move(now);
   impl.loaded = true;
   return impl.last;

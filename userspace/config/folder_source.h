@@ -5,7 +5,12 @@
 //
 // What is broken changes nothing: a file that stops being readable keeps its last good content in force, an
 // object that has to be left out its last good version, and a folder that disappears everything, until it is
-// back. One thread owns it.
+// back. Loaded says what is not known; whoever decides by the Resources has to ask, since what is missing may
+// be what forbids. A folder that is bigger than it may be changes
+// nothing at all: a part of it is not what was meant.
+//
+// Bounds: those below, of yaml.h, of manifest_reader.h (objects, problems) and of folder_source_scan.h
+// (files, names, depth). One thread owns it.
 #pragma once
 
 #include <chrono>
@@ -18,6 +23,8 @@
 
 namespace sockmesh::config {
 
+inline constexpr size_t kMaxFolderText = size_t{64} << 20;  // bytes of all files; 10,000 Services are 20 MB
+
 class FolderSource {
  public:
   // The folder must exist.
@@ -25,19 +32,22 @@ class FolderSource {
   ~FolderSource();
 
   // Readable when the folder may have changed; then call load(), after kSettleTime, in which a person's `cp
-  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source,
-  // which closes it; whoever watches it watches a duplicate.
+  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source.
   int watch_fd() const;
   static constexpr std::chrono::milliseconds kSettleTime{50};
 
   struct Loaded {
     Resources resources;
-    std::vector<ReadProblem> problems;  // files named relative to the folder; of this load, those of kept
-                                        // last-good files included
-    bool changed = false;               // some content, or what can be read, differs from the load before
-    bool complete = true;               // false: see forget(); `resources` is then of no use
-    std::string unreadable;  // the first thing of which nobody knows which objects it holds: a file
-                             // that cannot be read, a document that is no YAML; "": all is known
+    // Of this load, those of kept last-good files included; files named relative to the folder. The first
+    // kMaxProblems, with one for each object that was left out and is known in no version, and how many there
+    // are.
+    std::vector<ReadProblem> problems;
+    size_t problem_count = 0;
+    bool changed = false;    // some content, or what can be read, differs from the load before
+    bool complete = true;    // false: `resources` is of no use, nothing should change. See forget(), and the
+                             // bounds
+    std::string unreadable;  // the first thing of which nobody knows which objects it holds now: a file that
+                             // cannot be read, a document that is no YAML; "": all is known
   };
   // kChanges: drains the watch and reads what changed since the last call (everything the first time).
   // kEverything: reads every file again, whatever the watch and the files' times say. Not everything that

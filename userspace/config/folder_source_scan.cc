@@ -41,17 +41,20 @@ class Scanner {
   void folder(const fs::path& path, const fs::path& real, const std::string& prefix, int depth) {
     if (!seen_.insert(real).second) return;  // reached by a link and directly, or in a circle
     if (depth > kMaxFolderDepth) {
+      scan_.complete = false;
       return report(prefix, fmt::format("deeper than {} folders: not read", kMaxFolderDepth));
     }
     on_folder_(path);
     std::error_code error;
     std::vector<fs::path> names;  // sorted, so that what is read does not depend on the file system's order
     for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+      if (++entries_ > kMaxFolderEntries) return full(fmt::format("more than {} entries", kMaxFolderEntries));
       names.push_back(it->path().filename());
     }
-    if (error) report(prefix, fmt::format("cannot be listed: {}", error.message()));
+    if (error) cannot_be_read(prefix, fmt::format("cannot be listed: {}", error.message()));
     std::sort(names.begin(), names.end());
     for (const fs::path& name : names) {
+      if (full_) return;
       if (!name.native().starts_with('.')) entry(path / name, prefix + name.native(), depth);
     }
   }
@@ -60,28 +63,42 @@ class Scanner {
     std::error_code error;
     const fs::path real = fs::canonical(path, error);
     const bool manifest = is_manifest_name(path);
-    if (error) {  // a link that leads nowhere, or gone since the listing
-      if (manifest && fs::is_symlink(path, error)) report(name, "a link that leads nowhere: not read");
-      return;
+    if (error) {
+      std::error_code ignored;
+      const bool absent = error == std::errc::no_such_file_or_directory;
+      if (absent && !fs::is_symlink(path, ignored)) return;  // gone since the listing
+      // A link with any name may have led to a folder.
+      if (!manifest) return scan_.unreadable.push_back({name, false});
+      return cannot_be_read(name, absent ? std::string("a link that leads nowhere: not read")
+                                         : fmt::format("cannot be read: {}", error.message()));
     }
     const bool is_folder = fs::is_directory(real, error);
     if (!is_folder && !manifest) return;
-    if (!is_inside(real, real_root_)) return report(name, "a link that leaves the folder: not read");
+    if (!is_inside(real, real_root_)) return cannot_be_read(name, "a link that leaves the folder: not read");
     if (is_folder) return folder(path, real, name + "/", depth + 1);
+    // A pipe, socket or device holds no manifest, and to open one may wait or do something.
     if (!fs::is_regular_file(real, error)) return report(name, "not a regular file: not read");
     if (real.parent_path() != path.parent_path()) on_folder_(real.parent_path());
     if (!seen_.insert(real).second) return;
-    if (scan_.files.size() == kMaxManifestFiles) {
-      if (!full_)
-        report(name, fmt::format("more than {} files: not read, nor what follows", kMaxManifestFiles));
-      full_ = true;
-      return;
-    }
+    if (scan_.files.size() == kMaxManifestFiles)
+      return full(fmt::format("more than {} files", kMaxManifestFiles));
     scan_.files.push_back({name, path});
   }
 
+  void full(const std::string& what) {
+    if (!full_)
+      report("", what + ": expected what concerns this pod's part of the mesh, or fewer and bigger files");
+    full_ = true;
+    scan_.complete = false;
+  }
+
+  void cannot_be_read(const std::string& name, std::string why) {
+    report(name, std::move(why));
+    scan_.unreadable.push_back({name});
+  }
+
   void report(const std::string& name, std::string text) {
-    scan_.problems.push_back({name.empty() ? root_.native() : name, 0, "", "", std::move(text), false});
+    scan_.problems.add({name.empty() ? root_.native() : name, 0, "", "", std::move(text), false});
   }
 
   const fs::path root_;
@@ -89,6 +106,7 @@ class Scanner {
   const std::function<void(const std::string&)>& on_folder_;
   std::set<fs::path> seen_;  // real paths
   FolderScan scan_;
+  size_t entries_ = 0;
   bool full_ = false;
 };
 

@@ -53,11 +53,12 @@ void FolderWatch::begin_scan() {
   wanted_.clear();
   error_.clear();
   // The nearest existing folder above; in it only the name that leads down to ours.
-  fs::path path = fs::absolute(folder_).lexically_normal();
+  std::error_code error;
+  fs::path path = fs::absolute(folder_, error).lexically_normal();
+  if (error) return;  // a relative path, and the working directory is gone
   if (!path.has_filename()) path = path.parent_path();
   for (; path.has_relative_path(); path = path.parent_path()) {
     watch(path.parent_path(), path.filename());
-    std::error_code error;
     if (fs::is_directory(path.parent_path(), error)) break;
   }
 }

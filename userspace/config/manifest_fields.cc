@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "base/utf8.h"
 
 namespace sockmesh::config {
 
 namespace {
 
-// A file of garbage gives many problems and each is kept until the next load: enough to see what is wrong.
-constexpr size_t kMaxProblems = 1000;
+// Keys and values of any length occur in paths and messages, which are kept.
+constexpr size_t kMaxPath = 300, kMaxText = 500;  // bytes
 
 bool is_bool_word(std::string_view text) {
   for (const std::string_view word : {"true", "false", "yes", "no", "on", "off"}) {
@@ -33,25 +34,18 @@ bool is_number(std::string_view text) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
-  constexpr size_t kLongest = 80;
-  std::string shown(text.substr(0, kLongest));
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; },
-      ' ');
-  return fmt::format("'{}{}'", shown, text.size() > kLongest ? "..." : "");
-}
+std::string quoted(std::string_view text) { return fmt::format("'{}'", printable(text, 80)); }
 
 void ReadContext::report(int line, std::string field, std::string text) {
-  if (problems_.size() == kMaxProblems) text = "more problems than can be listed";
-  if (problems_.size() > kMaxProblems) return;
   if (pinned_line_ > 0) line = pinned_line_;
-  problems_.push_back({file_, line, object_, std::move(field), std::move(text), false});
+  last_listed_ = report_.problems.add(
+      {file_, line, object_, printable(field, kMaxPath), printable(text, kMaxText), false});
 }
 
 void ReadContext::drop_object() {
   dropped_ = true;
-  if (!problems_.empty()) problems_.back().object_dropped = true;
+  report_.left_out.insert(object_);
+  if (last_listed_) report_.problems.first.back().object_dropped = true;
 }
 
 const yaml::Node* Fields::find(std::string_view key) const {
@@ -138,7 +132,7 @@ bool Fields::expect_scalar(const yaml::Node& value, ScalarType type, std::string
                           is_bool_word(value.text) ? "boolean" : "number"));
   } else if ((type == ScalarType::kNumber || type == ScalarType::kBool) && !value.plain) {
     report_at(value.line, key, index,
-              fmt::format("\"{}\": expected a {} without quotes", value.text.substr(0, 80),
+              fmt::format("\"{}\": expected a {} without quotes", printable(value.text, 80),
                           type == ScalarType::kNumber ? "number" : "boolean"));
   }
   return true;

@@ -25,19 +25,20 @@ namespace sockmesh::config {
 // Collects the problems of one object.
 class ReadContext {
  public:
-  ReadContext(const std::string& file, std::vector<ReadProblem>& problems)
-      : file_(file), problems_(problems) {}
+  ReadContext(const std::string& file, ReadReport& report) : file_(file), report_(report) {}
 
   void begin_object(std::string name) { object_ = std::move(name), dropped_ = false; }
   // Every problem until pin_line(0) is reported there: for text whose lines are not those of the file.
   void pin_line(int line) { pinned_line_ = line; }
   void report(int line, std::string field, std::string text);
-  void drop_object();  // the last problem reported is why
+  void count(size_t problems) { report_.problems.count += problems; }  // that are not told one by one
+  void drop_object();                                                  // the last problem reported is why
   bool dropped() const { return dropped_; }
 
  private:
   const std::string& file_;
-  std::vector<ReadProblem>& problems_;
+  ReadReport& report_;
+  bool last_listed_ = false;  // the last problem is among the first of its list
   std::string object_;
   int pinned_line_ = 0;
   bool dropped_ = false;

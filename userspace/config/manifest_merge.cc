@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -47,7 +48,7 @@ ReadProblem replaced(const Meta& loser, const Meta& winner) {
 
 }  // namespace
 
-Resources combine(const std::vector<const Resources*>& parts, std::vector<ReadProblem>& problems) {
+Resources combine(const std::vector<const Resources*>& parts, ProblemList& problems) {
   Resources all;
   for_each_list([&](auto list) {
     auto& into = all.*list;
@@ -58,7 +59,7 @@ Resources combine(const std::vector<const Resources*>& parts, std::vector<ReadPr
         if (fresh) {
           into.push_back(object);
         } else {
-          problems.push_back(replaced(into[at->second]->meta, object->meta));
+          problems.add(replaced(into[at->second]->meta, object->meta));
           into[at->second] = object;
         }
       }
@@ -66,44 +67,54 @@ Resources combine(const std::vector<const Resources*>& parts, std::vector<ReadPr
   });
   for (const Resources* part : parts) {
     if (!part->mesh) continue;
-    if (all.mesh) problems.push_back(replaced(all.mesh->meta, part->mesh->meta));
+    if (all.mesh) problems.add(replaced(all.mesh->meta, part->mesh->meta));
     all.mesh = part->mesh;
   }
   return all;
 }
 
-void keep_last_good(Resources& fresh, const Resources& last, bool all_readable,
-                    std::vector<ReadProblem>& problems) {
-  std::unordered_set<std::string> dropped, kept;
-  for (const ReadProblem& problem : problems) {
-    if (problem.object_dropped) dropped.insert(problem.object);
-  }
-  if (dropped.empty() && all_readable) return;
+size_t object_count(const Resources& resources) {
+  size_t count = resources.mesh ? 1 : 0;
+  for_each_list([&](auto list) { count += (resources.*list).size(); });
+  return count;
+}
+
+std::vector<std::string> keep_last_good(Resources& fresh, const Resources& last, ReadReport& report) {
+  const auto& left_out = report.left_out;
+  const bool all_readable = report.all_readable;
+  if (left_out.empty() && all_readable) return {};
+  std::unordered_set<std::string> kept;
   for_each_list([&](auto list) {
     std::unordered_set<std::string> present;
     for (const auto& object : fresh.*list) present.insert(label(object->meta));
     for (const auto& object : last.*list) {
       const std::string name = label(object->meta);
-      if (present.contains(name) || (all_readable && !dropped.contains(name))) continue;
+      if (present.contains(name) || (all_readable && !left_out.contains(name))) continue;
       (fresh.*list).push_back(object);
       kept.insert(name);
     }
   });
   const std::string mesh =
       last.mesh ? fmt::format("ConfigMap {}/{}", last.mesh->meta.ns, last.mesh->meta.name) : "";
-  if (last.mesh && !fresh.mesh && (!all_readable || dropped.contains(mesh))) {
+  if (last.mesh && !fresh.mesh && (!all_readable || left_out.contains(mesh))) {
     fresh.mesh = last.mesh;
     kept.insert(mesh);
   }
-  for (ReadProblem& problem : problems) {
-    // Without a name (yet): a problem of a whole document.
-    const bool nameless =
-        problem.object.empty() || problem.object.ends_with('/') || problem.object.ends_with(' ');
-    const bool document = nameless && !all_readable;
+  // Without a name (yet): a problem of a whole document.
+  const auto nameless = [](const std::string& object) {
+    return object.empty() || object.ends_with('/') || object.ends_with(' ');
+  };
+  for (ReadProblem& problem : report.problems.first) {
+    const bool document = nameless(problem.object) && !all_readable;
     if ((problem.object_dropped && kept.contains(problem.object)) || (document && !kept.empty())) {
       problem.text += "; until then the last good one stays in force";
     }
   }
+  std::vector<std::string> unknown;
+  for (const std::string& object : left_out)
+    if (!kept.contains(object) && !nameless(object)) unknown.push_back(object);
+  std::sort(unknown.begin(), unknown.end());
+  return unknown;
 }
 
 }  // namespace sockmesh::config

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "config/manifest_formats.h"
 #include "config/manifest_kinds.h"
 
@@ -102,10 +104,15 @@ void read_config_map(const Fields& object, Meta&& meta, Resources& out) {
   }
   ReadContext& context = object.context();
   if (!text->literal) context.pin_line(text->line);
+  bool read = false;
   yaml::read_documents(text->text, text->line, [&](const yaml::Document& document) {
     for (const yaml::Problem& remark : document.remarks)
       context.report(remark.line, "data.mesh", remark.text);
-    if (document.broken) {
+    context.count(document.unlisted_remarks);
+    if (document.root && std::exchange(read, true)) {  // Istio would read the first one alone
+      context.report(document.root->line, "data.mesh", "a second document: expected one");
+      context.drop_object();
+    } else if (document.broken) {
       context.report(document.broken->line, "data.mesh", document.broken->text);
       context.drop_object();
     } else if (!document.root->is_mapping()) {

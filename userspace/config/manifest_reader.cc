@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/utf8.h"
 #include "config/manifest_formats.h"
 #include "config/manifest_kinds.h"
 
@@ -63,24 +64,37 @@ struct Type {
 
 class Reader {
  public:
-  Reader(const std::string& file, Resources& resources, std::vector<ReadProblem>& problems)
-      : file_(std::make_shared<const std::string>(file)), resources_(resources), context_(file, problems) {}
+  Reader(const std::string& file, Resources& resources, size_t max_objects)
+      : file_(std::make_shared<const std::string>(file)),
+        resources_(resources),
+        max_objects_(max_objects),
+        context_(file, report_) {}
 
-  bool read(std::string_view text) {
+  ReadReport read(std::string_view text) {
     yaml::read_documents(text, 1, [&](const yaml::Document& document) {
+      if (report_.full) return;
       context_.begin_object("");
       for (const yaml::Problem& remark : document.remarks) context_.report(remark.line, "", remark.text);
+      context_.count(document.unlisted_remarks);
       if (document.broken) {
-        context_.report(document.broken->line, "", document.broken->text);
-        all_known_ = false;
+        unknown(document.broken->line, document.broken->text);
       } else if (!document.root->is_null()) {
         object(*document.root, {});
       }
     });
-    return all_known_;
+    auto& problems = report_.problems.first;
+    std::stable_sort(problems.begin(), problems.end(),
+                     [](const ReadProblem& a, const ReadProblem& b) { return a.line < b.line; });
+    return std::move(report_);
   }
 
  private:
+  // It is not known what a part of the text declares.
+  void unknown(int line, std::string why) {
+    context_.report(line, "", std::move(why));
+    report_.all_readable = false;
+  }
+
   // `defaults`: apiVersion and kind of the items of a typed list (ServiceList), which need not repeat them.
   void object(const yaml::Node& node, const Type& defaults) {
     context_.begin_object("");
@@ -94,7 +108,7 @@ class Reader {
     const bool kind_known = fields.read("kind", type.kind, kText, need);
     if (!versioned || !kind_known) {
       // Without either it is no object at all, a file of some other tool.
-      if (fields.has("kind") || fields.has("apiVersion")) all_known_ = false;
+      if (fields.has("kind") || fields.has("apiVersion")) report_.all_readable = false;
       return;
     }
     if (type.kind.ends_with("List") && fields.has("items")) return list(*node.find("items"), type);
@@ -107,22 +121,31 @@ class Reader {
     if (!items.is_sequence()) return context_.report(items.line, "items", "expected a list");
     Type inner;
     if (type.kind != "List") inner = {type.api_version, type.kind.substr(0, type.kind.size() - 4)};
-    for (const yaml::Member& item : items.members) object(*item.value, inner);
+    for (const yaml::Member& item : items.members) {
+      if (report_.full) return;
+      object(*item.value, inner);
+    }
   }
 
   void known_object(const Fields& fields, const Kind& kind, const Type& type) {
     if (std::find(kind.versions.begin(), kind.versions.end(), type.version()) == kind.versions.end()) {
-      all_known_ = false;
+      report_.all_readable = false;
       return fields.report("apiVersion", fmt::format("{}: expected one of the versions {} of {}",
                                                      quoted(type.api_version), fmt::join(kind.versions, ", "),
                                                      kind.group.empty() ? "the core group" : kind.group));
     }
+    if (report_.objects == max_objects_) {
+      report_.full = true;
+      return unknown(fields.line(),
+                     fmt::format("more than {} objects: not read, nor what follows", kMaxObjects));
+    }
+    ++report_.objects;
     Meta meta;
     meta.kind = kind.name;
     meta.file = file_;
     meta.line = fields.line();
     if (!read_meta(fields, kind.namespaced, meta)) {
-      all_known_ = false;
+      report_.all_readable = false;
       return;
     }
     kind.read(fields, std::move(meta), resources_);
@@ -130,8 +153,9 @@ class Reader {
 
   std::shared_ptr<const std::string> file_;
   Resources& resources_;
+  const size_t max_objects_;
+  ReadReport report_;
   ReadContext context_;
-  bool all_known_ = true;  // which object each document is
 };
 
 }  // namespace
@@ -142,16 +166,35 @@ std::string ReadProblem::to_string() const {
   if (!field.empty()) out += field + ": ";
   out += text;
   if (object_dropped) out += " (object left out)";
-  return out;
+  return printable(out, 1000);
+}
+
+bool ProblemList::add(ReadProblem problem) {
+  ++count;
+  if (first.size() == kMaxProblems) return false;
+  first.push_back(std::move(problem));
+  return true;
+}
+
+void ProblemList::add_all(const ProblemList& others) {
+  const size_t room = std::min(kMaxProblems - first.size(), others.first.size());
+  first.insert(first.end(), others.first.begin(), others.first.begin() + static_cast<ptrdiff_t>(room));
+  count += others.count;
+}
+
+ReadReport read_manifest(std::string_view text, const std::string& file, Resources& resources,
+                         size_t max_objects) {
+  return Reader(file, resources, max_objects).read(text);
 }
 
 bool read_manifest(std::string_view text, const std::string& file, Resources& resources,
                    std::vector<ReadProblem>& problems) {
-  const auto known = static_cast<ptrdiff_t>(problems.size());
-  const bool good = Reader(file, resources, problems).read(text);
-  std::stable_sort(problems.begin() + known, problems.end(),
-                   [](const ReadProblem& a, const ReadProblem& b) { return a.line < b.line; });
-  return good;
+  ReadReport report = read_manifest(text, file, resources);
+  const size_t unlisted = report.problems.count - report.problems.first.size();
+  problems.insert(problems.end(), std::make_move_iterator(report.problems.first.begin()),
+                  std::make_move_iterator(report.problems.first.end()));
+  if (unlisted > 0) problems.push_back({file, 0, "", "", fmt::format("{} problems more", unlisted), false});
+  return report.all_readable;
 }
 
 }  // namespace sockmesh::config

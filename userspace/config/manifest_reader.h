@@ -2,17 +2,21 @@
 // field that cannot be read yields a problem with file:line and leaves the rest of the object, and every
 // other object, in force where that is safe; where using the rest would send traffic wrongly (a selector that
 // lost a term, an address that would become a wildcard) the object is left out and the problem says so.
-// Unknown kinds and fields are not errors. Bounds: those of yaml.h, and 1000 problems a list. Pure on text,
-// any thread.
+// Unknown kinds and fields are not errors. Bounds: those of yaml.h and the two below. Pure on text, any
+// thread.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "config/resources.h"
 
 namespace sockmesh::config {
+
+inline constexpr size_t kMaxProblems = 1000;    // kept of one reading; the others are counted
+inline constexpr size_t kMaxObjects = 100'000;  // of a folder; 10,000 Services with 50,000 Pods are 70,000
 
 struct ReadProblem {
   std::string file;
@@ -21,14 +25,38 @@ struct ReadProblem {
   std::string field;   // "spec.tcp[0].route[1].weight"
   std::string text;    // quotes the bad value, says what was expected
   bool object_dropped = false;
-  // "routes.yaml:12: VirtualService default/echo: spec...: '...': expected ... (object left out)"
+  // "routes.yaml:12: VirtualService default/echo: spec...: '...': expected ... (object left out)": one line
+  // of at most 1000 bytes, whatever the file is called.
   std::string to_string() const;
   bool operator==(const ReadProblem&) const = default;
 };
 
-// Appends to `resources` and `problems` (by line). Returns false when some document is not YAML or does not
-// say which object it is (a problem says where): what it held is not known then; the other documents are
-// read.
+// The first kMaxProblems, and how many there were.
+struct ProblemList {
+  std::vector<ReadProblem> first;
+  size_t count = 0;
+
+  bool add(ReadProblem problem);  // whether it is among the first
+  void add_all(const ProblemList& others);
+};
+
+// What reading a text came to, beside the Resources.
+struct ReadReport {
+  ProblemList problems;  // by line
+  // Every object that was left out, as its problem names it: "Sidecar default/client".
+  std::unordered_set<std::string> left_out;
+  // Whether each document says which object it is and none was beyond a bound. If not, what the text declares
+  // is not known; the documents that do say it are read all the same.
+  bool all_readable = true;
+  size_t objects = 0;  // of the kinds that are read, those left out included
+  bool full = false;   // there are more than the bound allows
+};
+
+// Appends to `resources`. After `max_objects` objects it reads no further.
+ReadReport read_manifest(std::string_view text, const std::string& file, Resources& resources,
+                         size_t max_objects = kMaxObjects);
+
+// The same for who wants to know no more than the problems, which are appended, and ReadReport::all_readable.
 bool read_manifest(std::string_view text, const std::string& file, Resources& resources,
                    std::vector<ReadProblem>& problems);
 

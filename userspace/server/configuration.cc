@@ -95,14 +95,15 @@ void Configuration::report(const config::FolderSource::Loaded& loaded) {
                                    in_force() ? "what is in force stays" : "connections are held", refusal_));
   for (const config::ReadProblem& problem : loaded.problems) problems.push_back(problem.to_string());
   const std::string where = fmt::format("`sockmeshctl analyze {}` tells all", folder_);
-  for (const std::string& line : log_.lines(problems, problems.size(), where, loop_.now()))
+  const size_t unlisted = loaded.problem_count - std::min(loaded.problem_count, loaded.problems.size());
+  for (const std::string& line : log_.lines(problems, problems.size() + unlisted, where, loop_.now()))
     spdlog::warn("{}", line);
 
   const bool dropped = std::any_of(loaded.problems.begin(), loaded.problems.end(),
                                    [](const config::ReadProblem& problem) { return problem.object_dropped; });
   const std::lock_guard lock(mutex_);
   if (loaded.changed && (dropped || !refusal_.empty())) ++status_.rejected;
-  status_.problems = loaded.problems.size();
+  status_.problems = loaded.problem_count;
   status_.refused = !refusal_.empty();
   status_.last_error = !refusal_.empty()         ? refusal_
                        : loaded.problems.empty() ? ""

@@ -44,10 +44,9 @@ class World {
   // Why this text is refused, "" when it is taken.
   std::string read(const std::string& text) {
     Resources fresh;
-    std::vector<ReadProblem> problems;
-    const bool known = read_manifest(text, "a.yaml", fresh, problems);
-    keep_last_good(fresh, last_, known, problems);
-    return take(std::move(fresh), problems, known ? "" : "a.yaml:1: not YAML");
+    ReadReport report = read_manifest(text, "a.yaml", fresh);
+    keep_last_good(fresh, last_, report);
+    return take(std::move(fresh), report.problems.first, report.all_readable ? "" : "a.yaml:1: not YAML");
   }
   // The same, of another file: what the first one held is gone.
   std::string read_elsewhere(const std::string& text) {
@@ -201,11 +200,10 @@ TEST_CASE("Sidecars are nothing to a gateway") {
 
 TEST_CASE("policy objects of a proxy") {
   Resources resources;
-  std::vector<ReadProblem> problems;
-  read_manifest(kMesh + sidecar("shop", "{}") + sidecar("istio-system", "{}", "all") +
+  const ReadReport report = read_manifest(kMesh + sidecar("shop", "{}") + sidecar("istio-system", "{}", "all") +
                     sidecar("other", "{}") + pod("web") + pod("db") + kService,
-                "a.yaml", resources, problems);
-  CHECK(problems.empty());
+                "a.yaml", resources);
+  CHECK(report.problems.count == 0);
   CHECK(policy_objects(resources, proxy()) == PolicyObjects{"ConfigMap istio-system/istio", "Pod shop/web",
                                                             "Sidecar istio-system/all", "Sidecar shop/own"});
   CHECK(policy_objects(resources, proxy(Role::kGateway)) ==
@@ -215,8 +213,7 @@ TEST_CASE("policy objects of a proxy") {
 TEST_CASE("an annotation with a hole never lets more out") {
   const auto egress = [](const std::string& annotations) {
     Resources resources;
-    std::vector<ReadProblem> problems;
-    read_manifest(pod("web", ", annotations: {" + annotations + "}"), "a.yaml", resources, problems);
+    read_manifest(pod("web", ", annotations: {" + annotations + "}"), "a.yaml", resources);
     return compile(resources, proxy());
   };
   const auto good =
