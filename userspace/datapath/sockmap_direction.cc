@@ -8,6 +8,7 @@
 
 #include "base/arithmetic.h"
 #include "datapath/socket_bounds.h"
+#include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
 
@@ -124,6 +125,9 @@ SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
   if (n == 0) {
     // 0 with PASSed bytes outstanding is not the end: they wait behind what was redirected to this socket.
     if (more_passed()) return Step::kSoon;
+    // Nor is it when the source was reset and the worker that writes to it has taken the error.
+    if (!source_shut_down_ && closed_by_tcp(source_))
+      return lost(Step::kSourceLost, os_error("receiving", ECONNRESET));
     end_seen_ = true;
     return Step::kMore;
   }

@@ -44,6 +44,7 @@ class SockmapDirection {
   // Goes on as far as it can. `scratch` is memory of the worker, only used during the call; at least 64 KiB.
   Step advance(std::span<char> scratch);
   void source_has_ended() { look_for_end_ = true; }     // EPOLLRDHUP was seen: find the end of the stream
+  void source_was_shut_down() { source_shut_down_ = true; }  // FIN was sent to it
   bool looks_for_end() const { return look_for_end_; }  // then EPOLLRDHUP need not be watched any more
   // What came from the source before it failed is still passed on: to kDrained, or, when its FIN was seen
   // before, to kEnded.
@@ -102,6 +103,7 @@ class SockmapDirection {
   uint64_t drained_at_ = 0;    // the `redirected` that the target was last seen to have got
   bool look_for_end_ = false;
   bool source_failed_ = false;
+  bool source_shut_down_ = false;
   bool end_seen_ = false;
   bool ended_ = false;
   Error error_;

@@ -1,8 +1,6 @@
 // Waits for what the two directions need, and ends them together.
 #include "datapath/sockmap_flow.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -27,12 +25,6 @@ int socket_error(int socket) {
   socklen_t size = sizeof error;
   getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
   return error;
-}
-
-bool closed_by_tcp(int socket) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state == TCP_CLOSE;
 }
 
 bool writable(int socket) {
@@ -86,6 +78,10 @@ void SockmapFlow::on_ready(Side side, uint32_t events) {
       return lost(side, os_error("the connection", error));
     }
   }
+  // The worker that writes to a reset socket takes its error, and puts it back a moment later: in between
+  // there is none.
+  if ((events & EPOLLHUP) && !direction(other(side)).ended() && closed_by_tcp(socket(side)))
+    return lost(side, os_error("the connection", ECONNRESET));
   run();
 }
 
@@ -116,7 +112,10 @@ void SockmapFlow::run() {
       return finish("");
     }
     if (own.end_seen()) ends_.end(from);
-    if (own.ended()) ends_.pass_on(from);
+    if (own.ended()) {
+      ends_.pass_on(from);
+      direction(other(from)).source_was_shut_down();
+    }
     if (pair_->urgent(from) && copied_because_.empty()) {
       redirect(false);
       copied_because_ = "the flow has sent urgent data";

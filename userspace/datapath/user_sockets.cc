@@ -30,6 +30,12 @@ void close_as(Fd socket, Closing closing) {
   reset_on_close(socket.get(), reset);
 }
 
+bool closed_by_tcp(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state == TCP_CLOSE;
+}
+
 int take_socket_error(int fd) {
   int error = 0;
   socklen_t size = sizeof error;

@@ -13,6 +13,9 @@ void send_small_writes_at_once(int fd);  // TCP_NODELAY: a relay's writes are so
 // would tell the peer that it has got everything.
 void reset_on_close(int fd, bool enabled = true);
 void close_as(Fd socket, Closing closing);  // and whatever reset_on_close() had said before
+// Its state is CLOSE. Unless we had sent FIN, its peer has reset it or is not there any more, whatever
+// SO_ERROR and recv() say: the error is told once, and somebody else may have asked.
+bool closed_by_tcp(int fd);
 int take_socket_error(int fd);              // SO_ERROR, which clears it
 
 }  // namespace sockmesh::datapath

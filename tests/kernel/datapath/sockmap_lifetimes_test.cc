@@ -1,4 +1,5 @@
 // How spliced flows end other than by FIN, and what happens to them when lane 1 is switched off and on.
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -56,6 +57,39 @@ TEST_CASE("a reset on one side is a reset on the other") {
   CHECK(was_reset(by_client ? flow.server : flow.client));
   CHECK(world.wait_for_outcome(flow.flow).reason ==
         (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+}
+
+// A kernel worker that writes to a reset socket takes its error and puts it back a moment later. Who asks in
+// between is told of none, and recv() says that the stream has ended.
+TEST_CASE("a reset whose error is just being told to somebody else is a reset all the same") {
+  SockmapWorld world;
+  const bool by_client = GENERATE(true, false), ipv6 = GENERATE(false, true), said_fin = GENERATE(false, true);
+  auto legs = SockmapWorld::connect(ipv6);
+  const int left = (by_client ? legs.sockets.downstream : legs.sockets.upstream).get();
+  const size_t flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways, {});
+  say(legs.client, legs.server, "hello");
+  Fd& leaver = by_client ? legs.client : legs.server;
+  Fd& stays = by_client ? legs.server : legs.client;
+  if (said_fin) {
+    REQUIRE(shutdown(leaver.get(), SHUT_WR) == 0);
+    char byte;
+    REQUIRE(recv(stays.get(), &byte, 1, 0) == 0);
+  }
+  world.run([&] {
+    const linger now{1, 0};
+    setsockopt(leaver.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    leaver.reset();
+    pollfd reset{left, 0, 0};
+    REQUIRE(poll(&reset, 1, 10'000) == 1);
+    int error = 0;
+    socklen_t size = sizeof error;
+    REQUIRE(getsockopt(left, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
+    REQUIRE(error != 0);
+  });
+  CHECK(world.wait_for_outcome(flow).reason ==
+        (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+  if (!said_fin) CHECK(was_reset(stays));
+  CHECK(world.lane().stats().watchdog_resets == 0);
 }
 
 TEST_CASE("the idle timeout is counted from the last byte, redirected bytes included") {
