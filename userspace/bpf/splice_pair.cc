@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/arithmetic.h"
+#include "base/disturb.h"
 
 namespace sockmesh::bpf {
 
@@ -47,6 +48,7 @@ Result<SplicePair> SplicePair::prepare(SpliceMaps& maps, int downstream, int ups
   SOCKMESH_TRY(down_cookie, cookie_of(downstream));
   SOCKMESH_TRY(up_cookie, cookie_of(upstream));
   SOCKMESH_TRY(down_placed, PlacedSince::now(downstream));
+  disturb("prepare");
   SOCKMESH_TRY(up_placed, PlacedSince::now(upstream));
   SOCKMESH_TRY(down, maps.claim(down_cookie));
   auto up = maps.claim(up_cookie);
@@ -93,7 +95,9 @@ Result<void> SplicePair::kick(Side from) const {
 
 DirectionCounters SplicePair::counters(Side from) const {
   splice_direction& record = *sides_[index(from)].slot.record;
-  return {load(record.redirected), load(record.passed)};
+  const uint64_t redirected = load(record.redirected);
+  disturb("counters");
+  return {redirected, load(record.passed)};
 }
 
 bool SplicePair::broken(Side from) const {
@@ -117,10 +121,12 @@ SOCKMESH_WRAPS std::optional<uint32_t> SplicePair::urgent_after(Side from, uint6
 uint64_t SplicePair::publish(Side from, uint64_t bytes) {
   Half& half = sides_[index(from)];
   half.consumed += bytes;
+  disturb("publish");
   splice_direction& record = *half.slot.record;
   // A full barrier between this store and the load: the verdict stores `passed` and then looks at the word,
   // so at least one of the two sees the other (splice.bpf.c, pass()).
   std::atomic_ref(record.user_word).exchange(half.consumed | (armed_ ? SPLICE_ARMED : 0));
+  disturb("published");
   return load(record.passed);
 }
 
@@ -129,6 +135,7 @@ Result<uint64_t> SplicePair::placed(Side from) const { return sides_[index(other
 Result<bool> SplicePair::drained(Side from) const {
   const Half& half = sides_[index(from)];
   const uint64_t wanted = load(half.slot.record->redirected) + half.consumed;
+  disturb("drained");
   SOCKMESH_TRY(there, placed(from));
   return there >= wanted;
 }

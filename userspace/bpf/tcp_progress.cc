@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/disturb.h"
+
 namespace sockmesh::bpf {
 
 namespace {
@@ -39,7 +41,9 @@ uint64_t placed_since(uint64_t base, uint64_t acknowledged, int unacknowledged) 
 Result<PlacedSince> PlacedSince::now(int tcp_socket) {
   SOCKMESH_TRY(before, acknowledged(tcp_socket));
   for (int i = 0; i < kExactTries; ++i) {
+    disturb("base");
     SOCKMESH_TRY(queued, unacknowledged(tcp_socket));
+    disturb("base");
     SOCKMESH_TRY(after, acknowledged(tcp_socket));
     // Both readings of what is acknowledged were made under the socket's lock, and so are acknowledgements:
     // equal, they hold for the reading in between too.
@@ -52,6 +56,7 @@ Result<PlacedSince> PlacedSince::now(int tcp_socket) {
 
 Result<uint64_t> PlacedSince::at_least() const {
   SOCKMESH_TRY(acked, acknowledged(socket_));
+  disturb("placed");
   SOCKMESH_TRY(queued, unacknowledged(socket_));
   return placed_since(base_, acked, queued);
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/disturb.h"
 #include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
@@ -79,6 +80,7 @@ EpollRelay::Moved EpollRelay::copy(Side from) {
   size_t budget = kTurnBytes;
   while (ends().reads(from) && pending(from).empty()) {
     const ssize_t count = recv(fd(from), scratch(), read_limit_, 0);
+    disturb("received");
     if (count < 0) return would_block(errno) ? Moved{} : Moved{from, errno};
     if (count == 0) {
       // After a failure this is no end of stream: the call that failed took the error with it.
@@ -104,6 +106,7 @@ EpollRelay::Moved EpollRelay::copy(Side from) {
 void EpollRelay::fail(Side side, int error) {
   socket(side).unwatch();
   broken_[index(side)] = true;
+  disturb("failed");
   // What it sent before it failed is still to be had: a server that answers and closes with the request
   // unread sends its answer and then RST.
   if (!flush(side).failed) copy(side);
@@ -114,6 +117,7 @@ void EpollRelay::fail(Side side, int error) {
 void EpollRelay::settle() {
   for (const Side from : {Side::kDownstream, Side::kUpstream}) {
     if (!ends().ended(from) || !pending(from).empty() || !ends().moves(from)) continue;
+    disturb("shutdown");
     shutdown(fd(other(from)), SHUT_WR);
     ends().pass_on(from);
   }

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/arithmetic.h"
+#include "base/disturb.h"
 #include "datapath/socket_bounds.h"
 #include "datapath/user_sockets.h"
 
@@ -49,6 +50,7 @@ SockmapDirection::Step SockmapDirection::unusable() {
 
 uint64_t SockmapDirection::backlog_of(uint64_t redirected) {
   const uint64_t wanted = redirected + copied();
+  disturb("backlog");
   if (redirected == drained_at_) {  // seen before; what was written since went straight in
     placed_ = wanted;
     return 0;
@@ -112,6 +114,7 @@ SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch
 
 SockmapDirection::Step SockmapDirection::read(std::span<char> scratch) {
   const auto n = receive(scratch);
+  disturb("received");
   if (n > 0) {
     if (pair_.broken(from_)) return unusable();
     const auto bytes = std::span<const char>(scratch).first(static_cast<size_t>(n));
@@ -159,6 +162,7 @@ SockmapDirection::Step SockmapDirection::write_pending() {
 // Sends from the front of `bytes`, which is shortened by what was taken.
 SockmapDirection::Step SockmapDirection::send_from(std::span<const char>& bytes) {
   while (!bytes.empty()) {
+    disturb("send");
     const auto n = send(target_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return Step::kOutput;
@@ -174,6 +178,7 @@ SockmapDirection::Step SockmapDirection::send_from(std::span<const char>& bytes)
 SockmapDirection::Step SockmapDirection::finish() {
   // FIN overtakes the backlog: shut down too early, the peer would see a clean end with bytes missing.
   if (!backlog_drained()) return Step::kSoon;
+  disturb("shutdown");
   // ENOTCONN: the target's peer has reset it in this very moment.
   if (shutdown(target_, SHUT_WR) != 0) return lost(Step::kTargetLost, os_error("shutting down"));
   ended_ = true;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/disturb.h"
 #include "datapath/socket_bounds.h"
 #include "datapath/sockmap_lane.h"
 #include "datapath/user_sockets.h"
@@ -70,6 +71,7 @@ void SockmapFlow::on_ready(Side side, uint32_t events) {
     owned(side).unwatch();
   }
   if (events & EPOLLERR) {
+    disturb("failed");
     if (const int error = socket_error(socket(side))) {
       // TCP never puts EPIPE on a socket that still lives; a redirected FIN does (bpf/README.md). Seen once,
       // lane 1 cannot be trusted on this kernel.
@@ -222,12 +224,14 @@ void SockmapFlow::close(CloseReason reason, std::string detail) {
   // From here on the kernel moves nothing more. Bytes that arrive between the look and the close are lost as
   // if they had come after it.
   pair_->disarm();
+  disturb("close");
   ends_.stop(reason, direction(Side::kDownstream).holding() || direction(Side::kUpstream).holding());
   finish(std::move(detail));
 }
 
 void SockmapFlow::finish(std::string detail) {
   const Totals final = totals();
+  disturb("finish");
   release(ends_);
   if (!ends_.error().empty()) detail = ends_.error();
   // May destroy this.

@@ -1,6 +1,7 @@
 // The steps are numbered as in docs/sockmap.md#the-steps.
 #include "datapath/sockmap_insertion.h"
 
+#include "base/disturb.h"
 #include "datapath/socket_bounds.h"
 
 namespace sockmesh::datapath {
@@ -19,12 +20,14 @@ Result<Inserted> insert_into_sockmap(bpf::SpliceMaps& maps, const Pair& sockets,
 
   // 5: into the map, both disarmed: until step 6 all bytes are PASSed, which keeps their order.
   SOCKMESH_CHECK(pair.insert(Side::kUpstream));
+  disturb("insertion");
   std::string copied_because;
   if (auto in = pair.insert(Side::kDownstream); !in)
     copied_because = in.error().message;
   else if (arm)
     pair.arm();  // 6
 
+  disturb("armed");
   // 7: bytes that were queued before the insertion wait for the next segment otherwise.
   Inserted inserted{std::move(pair), std::move(copied_because), {}};
   for (const Side side : {Side::kDownstream, Side::kUpstream})

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/arithmetic.h"
+#include "base/disturb.h"
 #include "datapath/sockmap_flow.h"
 
 namespace sockmesh::datapath {
@@ -106,12 +107,12 @@ SockmapRelay::SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, Spl
 SockmapRelay::~SockmapRelay() { --lane_.counters().flows_active; }
 
 void SockmapRelay::start(Pair sockets) {
-  if (wish_ == SpliceWish::kAlways && lane_.enabled())
+  if (disturbed(wish_ == SpliceWish::kAlways) && lane_.enabled())
     splice(std::move(sockets));
   else
     copy(std::move(sockets),
          lane_.enabled() ? "too young to tell whether splicing pays" : lane_.disabled_text());
-  look_->set(kFirstLook);
+  look_->set(disturbed(kFirstLook));
 }
 
 Duration SockmapRelay::left() const {
@@ -261,10 +262,13 @@ void SockmapRelay::on_look() {
     reason_ = lane_.disabled_text();
     return;
   }
-  if (silent && flow_) return;  // what it was last is the best guess of what it will be
-  const LaneAdvice advice =
+  // What it was last is the best guess of what it will be.
+  if (silent && flow_ && !disturbed(false)) return;
+  LaneAdvice advice =
       advise(wish_, {traffic, moved.received + moved.sent, now - started_, flow_ && flow_->redirecting(),
                      slow_reader, lane_.maps().gauges().bulk_flows, lane_.maps().gauges().busy_flows});
+  if (const bool redirect = disturbed(advice.redirect); redirect != advice.redirect)
+    advice = {redirect, "disturbed on purpose"};
   reason_ = advice.reason;
   if (flow_) {
     flow_->redirect(advice.redirect);
@@ -283,7 +287,7 @@ void SockmapRelay::look_again(bool silent) {
   const Duration busy = flow_ ? kBusyLook : kFirstLook;
   look_interval_ = std::min(silent ? std::max(look_interval_ * 2, busy) : busy, rarest);
   if (flow_ && options_.max_duration != Duration{}) look_interval_ = std::min(look_interval_, left());
-  look_->set(look_interval_);
+  look_->set(disturbed(look_interval_));
 }
 
 void SockmapRelay::abort() {

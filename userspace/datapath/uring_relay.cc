@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/disturb.h"
 #include "datapath/uring_queue.h"
 #include "datapath/user_flow.h"
 #include "datapath/user_sockets.h"
@@ -122,6 +123,7 @@ bool UringFlow::idle() const {
 }
 
 void UringFlow::arrived(Side from, const event::Completion& completion) {
+  disturb("received");
   Way& w = way(from);
   if (completion.buffer >= 0) {
     const auto buffer = static_cast<uint16_t>(completion.buffer);
@@ -147,6 +149,7 @@ void UringFlow::arrived(Side from, const event::Completion& completion) {
 }
 
 void UringFlow::taken(Side from, int32_t result) {
+  disturb("sent");
   Way& w = way(from);
   if (result > 0) {
     const auto count = static_cast<size_t>(result);
@@ -177,6 +180,7 @@ void UringFlow::writable_or_gone(Side side, uint32_t events) {
   hung_up_[index(side)] = true;
   if (!(events & EPOLLERR)) return;
   Way& w = way(side);
+  disturb("failed");
   const int error = take_socket_error(fd(side));  // 0: a call in flight has taken it
   if (w.broken == 0) w.broken = error != 0 ? error : ECONNRESET;
   settle();
@@ -212,6 +216,7 @@ void UringFlow::settle_way(Side from) {
   if (!w.queue.empty() && !w.stuck && ends().moves(from)) return start_send(from);
   if (broken) return fail(from, w.broken);
   if (w.queue.empty() && ends().ended(from) && ends().moves(from)) {
+    disturb("shutdown");
     shutdown(fd(other(from)), SHUT_WR);
     ends().pass_on(from);
   }

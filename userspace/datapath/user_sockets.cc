@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/disturb.h"
+
 namespace sockmesh::datapath {
 
 void send_small_writes_at_once(int fd) {
@@ -20,6 +22,7 @@ void reset_on_close(int fd, bool enabled) {
 
 void close_as(Fd socket, Closing closing) {
   if (!socket) return;
+  disturb("close");
   bool reset = closing == Closing::kReset;
   if (closing == Closing::kResetUnlessPending) {
     // With bytes or a FIN still unacknowledged, a plain close delivers them; the kernel then answers whatever

@@ -82,13 +82,18 @@ admin::AgentStatus status(const Agent& agent) {
   for (const BoundPorts::Missing& one : agent.ports->missing())
     status.unbound.push_back({one.bind.listener, one.bind.address.to_string(), one.error});
 
+  const auto pod = std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0});
   if (const auto snapshot = agent.snapshot()) {
     for (const IpAddress& ip : snapshot->self_ips)
       status.address_origins[ip.to_string()] = origin_of(ip, options);
     status.names = unwell_names(*snapshot, agent.names.all(), monotonic_now());
-    status.findings = look_for_local_listeners(
-        *snapshot, std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0}));
+    status.findings = look_for_local_listeners(*snapshot, pod);
   }
+  if (options.disturbance)
+    status.findings.push_back(
+        {"SM0302", model::Severity::kWarning, pod,
+         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
+                     to_string(*options.disturbance))});
 
   const datapath::LaneStats sums = lane_sums(agent);
   const char* lane = user_lane(agent);

@@ -31,6 +31,7 @@ struct Texts {
   std::vector<std::string> ips;
   std::string drain = "5s", minimum_drain = "5s", drain_time = "45s";
   std::string workers;
+  std::string disturbance;
 };
 
 std::string first_of(const Environment& environment, std::initializer_list<const char*> names) {
@@ -126,6 +127,11 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
   const auto time = parse_duration(texts.drain_time);
   if (!time) return fail("--drain-time '{}': {}", texts.drain_time, time.error().message);
   options.drain_time = *time;
+  if (!texts.disturbance.empty()) {
+    const auto disturbance = parse_disturbance(texts.disturbance);
+    if (!disturbance) return fail("--disturb {}", disturbance.error().message);
+    options.disturbance = *disturbance;
+  }
   options.identity.tproxy = options.interception == Interception::kTproxy;
   // Istio's too (docs/istio.md#the-injected-pod): what uid 1337 sends over lo is redirected to the inbound
   // port, and in this mode that would be our own connections to the application. By gid 1337 we are still
@@ -218,6 +224,8 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   app.add_option("--resolv-conf", options.resolv_conf, "instead of /etc/resolv.conf")->group("DNS");
   app.add_option("--dns-servers", options.dns_servers, "addresses with ports, instead of resolv.conf's")
       ->group("DNS");
+
+  app.add_option("--disturb", texts.disturbance)->group("");
 
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/disturb.h"
 #include "base/result.h"
 #include "config/compiler.h"
 #include "datapath/data_path.h"
@@ -55,6 +56,8 @@ struct Options {
 
   std::string resolv_conf;  // "" for /etc/resolv.conf
   std::string dns_servers;  // instead of those in resolv.conf
+
+  std::optional<Disturbance> disturbance;  // for tools/stress alone, and so not in --help
 };
 
 // The environment as a function, so that tests bring their own.

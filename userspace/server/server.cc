@@ -180,8 +180,14 @@ Result<void> serve(const Options& given) {
   Agent agent(options, max_connections(options, descriptors));
   agent.listening = std::move(listening);
   agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
-  agent.splicing = prepare_splicing(options.data_path, options.workers);
+  agent.splicing = prepare_splicing(options.data_path, options.workers,
+                                    options.disturbance ? options.disturbance->limit_segments : 0);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
+  if (options.disturbance) {
+    spdlog::warn("this agent disturbs itself on purpose, for tests alone: --disturb {}",
+                 to_string(*options.disturbance));
+    disturb_from_now_on(*options.disturbance);
+  }
   checkpoints.reached("data path tested");
 
   KeptPrivileges kept;

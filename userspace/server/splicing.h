@@ -18,6 +18,7 @@ struct Splicing {
   std::string verdict() const;            // one line for people
 };
 
-Splicing prepare_splicing(datapath::Mode mode, unsigned workers);
+// `limit_segments`: instead of the limit of segments that may wait for a socket; 0: as it is.
+Splicing prepare_splicing(datapath::Mode mode, unsigned workers, uint32_t limit_segments);
 
 }  // namespace sockmesh::server

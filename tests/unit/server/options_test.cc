@@ -141,3 +141,12 @@ TEST_CASE("help and version are answers, not mistakes") {
   CHECK(help.text.find("--interception-mode") != std::string::npos);
   CHECK(parse({"--version"}).exit_code == 0);
 }
+
+TEST_CASE("an agent disturbs itself only when it is told to, and --help does not say how") {
+  CHECK_FALSE(options({}).disturbance);
+  const Options chosen = options({"--disturb", "seed=3,delay=5%,limit=2"});
+  REQUIRE(chosen.disturbance);
+  CHECK(to_string(*chosen.disturbance) == "seed=3,delay=5%,longest=500us,flip=0%,limit=2");
+  CHECK(refusal({"--disturb", "delay=5"}) == "--disturb 'delay=5': expected a share, 0% to 100%\n");
+  CHECK(parse({"--help"}).text.find("disturb") == std::string::npos);
+}
