@@ -47,7 +47,7 @@ Result<Process> Process::start(const ProcessOptions& options) {
   process.own_output_ = options.output.empty();
   Fd out;
   if (process.own_output_) {
-    process.output_ = "/tmp/sockmesh-test-output-XXXXXX";
+    process.output_ = temporary("sockmesh-test-output-XXXXXX");
     out = Fd(mkostemp(process.output_.data(), O_CLOEXEC));
   } else {
     out = Fd(open(process.output_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));

@@ -10,7 +10,12 @@
 
 namespace sockmesh::test {
 
-TempDir::TempDir() : path_("/tmp/sockmesh-test-XXXXXX") {
+std::string temporary(std::string_view name) {
+  const char* folder = std::getenv("TMPDIR");
+  return (folder && *folder ? std::string(folder) : "/tmp") + "/" + std::string(name);
+}
+
+TempDir::TempDir() : path_(temporary("sockmesh-test-XXXXXX")) {
   if (!mkdtemp(path_.data())) throw std::runtime_error("mkdtemp " + path_);
   chmod(path_.c_str(), 0755);
 }

@@ -1,5 +1,5 @@
-// TempDir: a folder below /tmp that is gone, with all that is in it, when the object is. Readable by
-// everybody, since what runs in it may drop its privileges. Not thread-safe.
+// TempDir: a folder below $TMPDIR, or /tmp, that is gone, with all that is in it, when the object is.
+// Readable by everybody, since what runs in it may drop its privileges. Not thread-safe.
 #pragma once
 
 #include <string>
@@ -24,6 +24,7 @@ class TempDir {
   std::string path_;
 };
 
+std::string temporary(std::string_view name);    // "$TMPDIR/NAME", or "/tmp/NAME"
 std::string read_text(const std::string& path);  // "" if it cannot be read
 
 }  // namespace sockmesh::test

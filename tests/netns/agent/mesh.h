@@ -42,6 +42,7 @@ class Agent {
   const std::string& run_dir() const { return run_dir_; }
   nlohmann::json ctl(const std::string& command) const;  // sockmeshctl COMMAND... -o json
   std::vector<AccessLine> log() const;                   // all lines so far
+  std::string log_path() const { return dir_.file("stdout"); }
   std::string errors() const;                            // what it said of itself
   std::string metrics() const;                           // /stats/prometheus on 15090
   std::pair<int, std::string> readiness() const;         // status and text of 15021; 0: no answer

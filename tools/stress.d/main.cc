@@ -1,0 +1,302 @@
+// sm-stress: the engine of tools/stress. Options, phases (a mode of the agents with a mode of interception),
+// progress, and the summary.
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <stdexcept>
+#include <thread>
+
+#include "base/strings.h"
+#include "commotion.h"
+#include "enclosure.h"
+#include "test_support/eventually.h"
+#include "world.h"
+
+namespace sockmesh::stress {
+namespace {
+
+constexpr int kWrong = 1, kMisused = 2, kCannot = 77;
+
+struct Options {
+  uint64_t seed = 1, flows = 10'000, first = 0;
+  std::string mode = "auto", interception = "both", kinds, disturb = "delay=10%,longest=1ms,flip=30%";
+  size_t parallel = 24, most_wrong = 20;
+  unsigned threads = 2, load = 0;
+  double seconds = 0, loss = 0, report = 10;
+  std::string delay = "0s";
+  bool calm = false, favour = false;
+};
+
+std::atomic<int> signals{0};
+
+// A phase's part of the summary.
+struct Outcome {
+  uint64_t flows = 0, bytes = 0, failed = 0;
+  double seconds = 0;
+};
+
+std::string repeat_command(const Options& options, const std::string& mode, const std::string& interception,
+                           uint64_t first, uint64_t flows) {
+  std::string text = fmt::format("tools/stress --mode {} --interception {} --seed {} --first {} --flows {}",
+                                 mode, interception, options.seed, first, flows);
+  if (!options.kinds.empty()) text += " --kinds " + options.kinds;
+  text += options.disturb.empty() ? " --disturb ''" : " --disturb " + options.disturb;
+  if (options.calm) text += " --calm";
+  if (options.favour) text += " --favour";
+  if (options.load) text += fmt::format(" --load {}", options.load);
+  if (options.loss > 0) text += fmt::format(" --loss {}", options.loss);
+  if (options.delay != "0s") text += " --delay " + options.delay;
+  if (options.parallel != Options{}.parallel) text += fmt::format(" --parallel {}", options.parallel);
+  if (options.threads != Options{}.threads) text += fmt::format(" --threads {}", options.threads);
+  return text;
+}
+
+double since(MonotonicTime start) { return std::chrono::duration<double>(monotonic_now() - start).count(); }
+
+std::string progress(const std::string& phase, const Run& run, const World& world, uint64_t begun_at,
+                     double took, const Commotion* commotion) {
+  const World::Moved moved = world.moved();
+  const uint64_t all = moved.user_bytes + moved.spliced_bytes, flows = run.flows;
+  return fmt::format(
+      "{} {:6.1f} s  {} flows ({:.0f}/s)  {:.2f} GB  to lane 1: {} (refused {})  redirected {:.0f}%  "
+      "switches {}  "
+      "config changes {}  wrong {}\n",
+      phase, took, flows, static_cast<double>(flows - begun_at) / std::max(took, 0.001),
+      static_cast<double>(run.bytes) / 1e9, moved.spliced_flows, moved.refused,
+      all == 0 ? 0.0 : 100.0 * static_cast<double>(moved.spliced_bytes) / static_cast<double>(all),
+      commotion ? commotion->switches() : 0, commotion ? commotion->changes() : 0, run.failed);
+}
+
+void print_new_failures(const Run& run, const std::function<std::string(uint64_t)>& repeat, size_t& printed) {
+  for (; printed < run.failures.size(); ++printed) {
+    const Run::Failure& failure = run.failures[printed];
+    fmt::print("WRONG flow {} ({}): {}\n{}  again: {}\n", failure.number, failure.kind, failure.what,
+               failure.details, repeat(failure.number));
+  }
+}
+
+// A share of the drivers' threads: each its own slots, all the same flows to take from.
+std::vector<std::thread> start_drivers(Run& run, World& world, unsigned threads) {
+  std::vector<std::vector<Listener>> shares(threads);
+  size_t turn = 0;
+  for (Listener& listener : world.listen()) shares[turn++ % threads].push_back(std::move(listener));
+  std::vector<std::thread> drivers;
+  for (auto& share : shares)
+    drivers.emplace_back([&run, &world, share = std::move(share)]() mutable {
+      world.client_pod().netns.run([&] { Driver(run, std::move(share)).drive(); });
+    });
+  return drivers;
+}
+
+Outcome run_phase(const Options& options, const std::string& mode, const std::string& interception,
+                  uint64_t first, uint64_t flows, bool& missing) {
+  const std::string phase = fmt::format("{:8} {:8}", mode, interception);
+  WorldOptions world_options{.mode = mode, .interception = interception, .slots = options.parallel};
+  if (!options.disturb.empty()) {
+    world_options.disturbance = *parse_disturbance(options.disturb);
+    world_options.disturbance->seed = options.seed;
+  }
+  world_options.favour = options.favour;
+  world_options.loss_percent = options.loss;
+  world_options.delay = std::chrono::duration_cast<std::chrono::microseconds>(*parse_duration(options.delay));
+  World world(world_options);
+  if (const std::string why = world.missing_lane(); !why.empty()) {
+    fmt::print("{}  NOT RUN: {}\n", phase, why);
+    missing = true;
+    return {};
+  }
+  auto ledger = Ledger::open(world.client().log_path(), world.server().log_path());
+  if (!ledger) throw std::runtime_error(ledger.error().message);
+
+  Run run;
+  run.seed = options.seed;
+  for (const std::string_view kind : split(options.kinds, ',', true)) run.kinds.push_back(kind);
+  run.patience = test::patient(std::chrono::seconds(30));
+  run.service4 = world.service(false);
+  run.service6 = world.service(true);
+  run.ledger = ledger->get();
+  run.next = first;
+  run.end = first + flows;
+
+  const bool lanes = mode == "auto" || mode == "sockmap";
+  auto commotion = options.calm ? nullptr : std::make_unique<Commotion>(world, options.seed, lanes);
+  const MonotonicTime start = monotonic_now();
+  std::vector<std::thread> drivers = start_drivers(run, world, options.threads);
+  std::atomic<size_t> driving{drivers.size()};
+  std::thread joiner([&] {
+    for (std::thread& driver : drivers) {
+      driver.join();
+      --driving;
+    }
+  });
+  std::string dead;
+  size_t printed = 0;
+  double reported = 0;
+  const auto repeat = [&](uint64_t number) { return repeat_command(options, mode, interception, number, 1); };
+  while (driving > 0) {
+    run.ledger->follow();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (options.seconds > 0 && since(start) > options.seconds) run.stop = true;
+    // What is slower than this by its plan does not exist.
+    if (options.seconds > 0 &&
+        since(start) > options.seconds + 2 * std::chrono::duration<double>(run.patience).count())
+      run.hurry = true;
+    if (signals > 0 || !dead.empty()) run.hurry = run.stop = run.abandoned = true;
+    {
+      const std::lock_guard lock(run.mutex);
+      print_new_failures(run, repeat, printed);
+      if (run.failed > options.most_wrong) run.stop = true;
+    }
+    if (dead.empty()) dead = world.dead_agent();
+    if (dead.empty() && since(start) - reported > options.report) {
+      reported = since(start);
+      fmt::print("{}", progress(phase, run, world, 0, reported, commotion.get()));
+      std::fflush(stdout);
+    }
+  }
+  joiner.join();
+  const double took = since(start);
+  print_new_failures(run, repeat, printed);
+  Outcome outcome{run.flows, run.bytes, run.failed, took};
+  std::string last = dead.empty() ? progress(phase, run, world, 0, took, commotion.get()) : "";
+  commotion.reset();
+  if (dead.empty() && run.failed == 0) {
+    if (const std::string lines = run.ledger->left_over(); !lines.empty()) {
+      fmt::print("WRONG {}: access-log lines of no flow:\n{}", phase, lines);
+      ++outcome.failed;
+    }
+  }
+  for (const std::string& wrong : world.end()) {
+    fmt::print("WRONG {}: {}\n", phase, wrong);
+    ++outcome.failed;
+  }
+  fmt::print("{}", last);
+  for (const auto& [kind, count] : run.failed_by_kind)
+    fmt::print("{}  wrong flows of kind {}: {}\n", phase, kind, count);
+  fmt::print("{}  {}: {}\n", phase, outcome.failed == 0 ? "ok" : "WRONG",
+             repeat_command(options, mode, interception, first, flows));
+  std::fflush(stdout);
+  return outcome;
+}
+
+std::vector<std::string> chosen(const std::string& word, const std::string& all,
+                                std::vector<std::string> each) {
+  return word == all ? each : std::vector<std::string>{word};
+}
+
+int run(const Options& options) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { ++signals; };
+  for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+
+  utsname kernel{};
+  uname(&kernel);
+  const auto modes = chosen(options.mode, "all", {"auto", "sockmap", "io_uring", "epoll"});
+  const auto interceptions = chosen(options.interception, "both", {"redirect", "tproxy"});
+  fmt::print(
+      "seed {}, {} flows for each mode, {} at a time, kernel {}, {} processes of load, disturbance {}\n",
+      options.seed, options.flows, options.parallel, kernel.release, options.load,
+      options.disturb.empty() ? "off" : options.disturb);
+  const Load load(options.load);
+  Outcome all;
+  bool missing = false;
+  for (const std::string& mode : modes) {
+    uint64_t first = options.first, left = options.flows;
+    for (size_t i = 0; i < interceptions.size() && signals == 0; ++i) {
+      const uint64_t share = left / (interceptions.size() - i);
+      try {
+        const std::string interception = interceptions[i] == "tproxy" ? "TPROXY" : "REDIRECT";
+        const Outcome one = run_phase(options, mode, interception, first, share, missing);
+        all.flows += one.flows;
+        all.bytes += one.bytes;
+        all.failed += one.failed;
+        all.seconds += one.seconds;
+      } catch (const std::exception& error) {
+        fmt::print("WRONG {} {}: {}\n", mode, interceptions[i], error.what());
+        ++all.failed;
+      }
+      first += share;
+      left -= share;
+    }
+  }
+  fmt::print("{}: {} flows, {:.2f} GB, {:.0f} s, {} wrong{}{}\n", all.failed == 0 ? "ok" : "WRONG", all.flows,
+             static_cast<double>(all.bytes) / 1e9, all.seconds, all.failed,
+             missing ? "; a mode was NOT RUN, see above" : "",
+             signals > 0 ? "; ended early by a signal" : "");
+  if (all.failed > 0) return kWrong;
+  if (signals > 0) return 128 + SIGINT;
+  return missing ? kCannot : 0;
+}
+
+Result<void> check(const Options& options) {
+  if (!options.disturb.empty()) {
+    if (const auto parsed = parse_disturbance(options.disturb); !parsed)
+      return fail("--disturb {}", parsed.error().message);
+  }
+  if (const auto delay = parse_duration(options.delay); !delay)
+    return fail("--delay: {}", delay.error().message);
+  for (const std::string_view kind : split(options.kinds, ',', true))
+    if (std::find(kinds().begin(), kinds().end(), kind) == kinds().end())
+      return fail("--kinds '{}': expected some of {}", kind, fmt::join(kinds(), ","));
+  if (options.threads == 0 || options.parallel < options.threads || options.parallel > 2000)
+    return fail("--parallel {}: expected at least --threads ({}), at most 2000", options.parallel,
+                options.threads);
+  return {};
+}
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Hostile streams through two sidecars, every byte checked. See tools/stress.d/README.md.",
+               "sm-stress"};
+  app.add_option("--seed", options.seed, "the same seed, the same flows")->capture_default_str();
+  app.add_option("--flows", options.flows, "of each mode")->capture_default_str();
+  app.add_option("--first", options.first, "number of the first flow")->capture_default_str();
+  app.add_option("--mode", options.mode, "of the agents: auto, sockmap, io_uring, epoll or all")
+      ->check(CLI::IsMember({"auto", "sockmap", "io_uring", "epoll", "all"}))
+      ->capture_default_str();
+  app.add_option("--interception", options.interception, "redirect, tproxy, or both, half of the flows each")
+      ->transform(CLI::IsMember({"redirect", "tproxy", "both"}, CLI::ignore_case))
+      ->capture_default_str();
+  app.add_option("--kinds", options.kinds, fmt::format("only flows of these: {}", fmt::join(kinds(), ",")));
+  app.add_option("--parallel", options.parallel, "flows at a time")->capture_default_str();
+  app.add_option("--threads", options.threads, "that drive them")->capture_default_str();
+  app.add_option("--seconds", options.seconds,
+                 "begin no more flows after so long, for each phase; 0: no bound")
+      ->capture_default_str();
+  app.add_option("--disturb", options.disturb, "of the agents, see userspace/base/disturb.h; '' for none")
+      ->capture_default_str();
+  app.add_flag("--calm", options.calm, "no lane switches, no changes of configuration meanwhile");
+  app.add_flag("--favour", options.favour, "the agents over the kernel's workers, so that backlogs wait");
+  app.add_option("--load", options.load, "processes that want the processor all the time")
+      ->capture_default_str();
+  app.add_option("--loss", options.loss, "percent of packets lost between the pods")->capture_default_str();
+  app.add_option("--delay", options.delay,
+                 "of packets between the pods, with jitter; needs netem in the kernel")
+      ->capture_default_str();
+  app.add_option("--most-wrong", options.most_wrong, "ends a phase that has more wrong flows")
+      ->capture_default_str();
+  app.add_option("--report", options.report, "seconds between two lines of progress")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  if (const auto fine = check(options); !fine) {
+    fmt::print(stderr, "sm-stress: {}\n", fine.error().message);
+    return kMisused;
+  }
+  if (geteuid() != 0) {
+    fmt::print(stderr, "sm-stress: needs root, for network namespaces\n");
+    return kCannot;
+  }
+  return run_enclosed([&] { return run(options); });
+}
+
+}  // namespace
+}  // namespace sockmesh::stress
+
+int main(int argc, char** argv) { return sockmesh::stress::main(argc, argv); }
