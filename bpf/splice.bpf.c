@@ -231,8 +231,7 @@ static __always_inline int look(struct splice_direction *d, struct view *view)
 	}
 	acked_seq = READ_ONCE(tcp->snd_una);
 	write_seq = READ_ONCE(tcp->write_seq);
-	room = READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_sndbuf) -
-	       READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_wmem_queued);
+	room = READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_sndbuf) - READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_wmem_queued);
 	view->queued = queue_length(tcp);
 	bpf_sk_release(target);
 
@@ -241,8 +240,7 @@ static __always_inline int look(struct splice_direction *d, struct view *view)
 		d->state |= SPLICE_HAS_BASE;
 	}
 	view->outstanding = placed - (acked_seq - d->base_seq);
-	view->free = room - 2 * (__s32)(placed - (write_seq - d->base_seq)) -
-		     SPLICE_SKB_OVERHEAD * (__s32)view->queued;
+	view->free = room - 2 * (__s32)(placed - (write_seq - d->base_seq)) - SPLICE_SKB_OVERHEAD * (__s32)view->queued;
 	return 1;
 }
 
@@ -319,7 +317,7 @@ static __always_inline int redirect(struct __sk_buff *skb, struct splice_directi
  * second step is a full barrier, so at least one of the two sees the other.
  */
 static __always_inline int turn(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len, __u8 reason,
-				struct view *view, int looked)
+                                struct view *view, int looked)
 {
 	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
 	int taken = 0;

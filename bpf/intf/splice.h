@@ -34,16 +34,16 @@ struct splice_direction {
 	__u32 ring;   /* who is told that PASSing began; SPLICE_NO_RING: nobody */
 
 	/* As redirected. */
-	__u32 next_seq;     /* TCP sequence number of the first byte not yet seen */
-	__u32 base_seq;     /* the target's write_seq at insertion */
-	__s32 credit;       /* what may be redirected before the target is looked at again, in SPLICE_COST units;
+	__u32 next_seq;    /* TCP sequence number of the first byte not yet seen */
+	__u32 base_seq;    /* the target's write_seq at insertion */
+	__s32 credit;      /* what may be redirected before the target is looked at again, in SPLICE_COST units;
 			       the other direction's verdict sets it to 0 before it begins to PASS */
-	__u16 credit_skbs;  /* the same in segments */
-	__u8 state;         /* SPLICE_HAS_NEXT ... */
-	__u8 pass_reason;   /* enum splice_reason: why PASSing began last time */
-	__u32 promised;     /* as redirected, modulo 2^32, but counted before the credit for it is taken: whoever
+	__u16 credit_skbs; /* the same in segments */
+	__u8 state;        /* SPLICE_HAS_NEXT ... */
+	__u8 pass_reason;  /* enum splice_reason: why PASSing began last time */
+	__u32 promised;    /* as redirected, modulo 2^32, but counted before the credit for it is taken: whoever
 			       has set `credit` to 0 finds here all that may still come */
-	__u32 urgent_at;    /* SPLICE_URGENT_AT: PASSed bytes before the urgent byte, modulo 2^32 */
+	__u32 urgent_at;   /* SPLICE_URGENT_AT: PASSed bytes before the urgent byte, modulo 2^32 */
 };
 
 /* user_word */
@@ -56,7 +56,7 @@ struct splice_direction {
 #define SPLICE_BROKEN 4u   /* a duplicate could not be cut off: the stream is lost, user space has to reset the flow */
 #define SPLICE_URGENT 8u   /* urgent data was seen: PASSes from there on, for ever */
 #define SPLICE_URGENT_AT 16u /* urgent_at is known */
-#define SPLICE_TURNING 32u /* is about to PASS; see splice.bpf.c, turn() */
+#define SPLICE_TURNING 32u   /* is about to PASS; see splice.bpf.c, turn() */
 
 enum splice_reason {
 	SPLICE_REASON_NONE,
@@ -92,8 +92,8 @@ enum splice_reason {
 /* One for the process. */
 struct splice_control {
 	/* Written by user space. */
-	__u32 enabled;     /* the kill switch: 0 makes every socket PASS */
-	__u32 limit_skbs;  /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many in need */
+	__u32 enabled;    /* the kill switch: 0 makes every socket PASS */
+	__u32 limit_skbs; /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many in need */
 	__u32 limit_bytes; /* bytes that may be on their way to one target's peer: unsent, unacknowledged or waiting;
 			      SPLICE_SOFT of them unless there is need */
 	__u32 unused;

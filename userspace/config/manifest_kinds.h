@@ -60,8 +60,8 @@ void keep(List<T>& list, T&& value, const Fields& object) {
   if (!object.context().dropped()) list.push_back(std::make_shared<const T>(std::forward<T>(value)));
 }
 
-// The mapping under `key` of an object that is used whole or not at all: what is there and is no mapping leaves
-// the object out, as if it were absent it would mean something else.
+// The mapping under `key` of an object that is used whole or not at all: what is there and is no mapping
+// leaves the object out, as if it were absent it would mean something else.
 inline Fields vital_child(const Fields& in, std::string_view key) {
   Fields part = in.child(key);
   if (in.has(key) && !part.present()) in.drop();

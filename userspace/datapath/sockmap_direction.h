@@ -43,9 +43,9 @@ class SockmapDirection {
 
   // Goes on as far as it can. `scratch` is memory of the worker, only used during the call; at least 64 KiB.
   Step advance(std::span<char> scratch);
-  void source_has_ended() { look_for_end_ = true; }     // EPOLLRDHUP was seen: find the end of the stream
+  void source_has_ended() { look_for_end_ = true; }  // EPOLLRDHUP was seen: find the end of the stream
   void source_was_shut_down() { source_shut_down_ = true; }  // FIN was sent to it
-  bool looks_for_end() const { return look_for_end_; }  // then EPOLLRDHUP need not be watched any more
+  bool looks_for_end() const { return look_for_end_; }       // then EPOLLRDHUP need not be watched any more
   // What came from the source before it failed is still passed on: to kDrained, or, when its FIN was seen
   // before, to kEnded.
   void source_has_failed() { source_failed_ = true; }

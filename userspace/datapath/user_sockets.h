@@ -16,6 +16,6 @@ void close_as(Fd socket, Closing closing);  // and whatever reset_on_close() had
 // Its state is CLOSE. Unless we had sent FIN, its peer has reset it or is not there any more, whatever
 // SO_ERROR and recv() say: the error is told once, and somebody else may have asked.
 bool closed_by_tcp(int fd);
-int take_socket_error(int fd);              // SO_ERROR, which clears it
+int take_socket_error(int fd);  // SO_ERROR, which clears it
 
 }  // namespace sockmesh::datapath

@@ -290,8 +290,8 @@ class Resolver::Impl {
 
   NameFamilies families_;
   std::map<std::string, Name> names_;
-  std::deque<std::string> queue_;  // names to ask for; each at most once
-  size_t in_flight_ = 0;           // names
+  std::deque<std::string> queue_;                      // names to ask for; each at most once
+  size_t in_flight_ = 0;                               // names
   std::map<ares_socket_t, event::WatchedFd> watches_;  // duplicates: c-ares closes its sockets by itself
 };
 

@@ -63,7 +63,8 @@ TEST_CASE("a reset on one side is a reset on the other") {
 // between is told of none, and recv() says that the stream has ended.
 TEST_CASE("a reset whose error is just being told to somebody else is a reset all the same") {
   SockmapWorld world;
-  const bool by_client = GENERATE(true, false), ipv6 = GENERATE(false, true), said_fin = GENERATE(false, true);
+  const bool by_client = GENERATE(true, false), ipv6 = GENERATE(false, true),
+             said_fin = GENERATE(false, true);
   auto legs = SockmapWorld::connect(ipv6);
   const int left = (by_client ? legs.sockets.downstream : legs.sockets.upstream).get();
   const size_t flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways, {});

@@ -21,10 +21,10 @@ struct AgentOptions {
   std::string ns = "default";
   std::string data_path = "auto";
   int workers = 2;
-  std::string interception = "REDIRECT";  // or TPROXY
-  std::vector<std::string> more;          // further flags of the agent
-  bool ready = true;                      // wait until it is; else until it answers on 15021
-  std::vector<std::string> before;        // a command that runs the agent's: setpriv and its options
+  std::string interception = "REDIRECT";   // or TPROXY
+  std::vector<std::string> more;           // further flags of the agent
+  bool ready = true;                       // wait until it is; else until it answers on 15021
+  std::vector<std::string> before;         // a command that runs the agent's: setpriv and its options
   std::map<std::string, std::string> env;  // and of its environment
   std::string exempt = "1337";  // user and group whose traffic the rules let pass; the agent's is 1337
 };
@@ -43,9 +43,9 @@ class Agent {
   nlohmann::json ctl(const std::string& command) const;  // sockmeshctl COMMAND... -o json
   std::vector<AccessLine> log() const;                   // all lines so far
   std::string log_path() const { return dir_.file("stdout"); }
-  std::string errors() const;                            // what it said of itself
-  std::string metrics() const;                           // /stats/prometheus on 15090
-  std::pair<int, std::string> readiness() const;         // status and text of 15021; 0: no answer
+  std::string errors() const;                     // what it said of itself
+  std::string metrics() const;                    // /stats/prometheus on 15090
+  std::pair<int, std::string> readiness() const;  // status and text of 15021; 0: no answer
   size_t open_flows() const;
   size_t descriptors() const;                             // open file descriptors
   uint64_t resident() const;                              // bytes

@@ -200,9 +200,10 @@ TEST_CASE("Sidecars are nothing to a gateway") {
 
 TEST_CASE("policy objects of a proxy") {
   Resources resources;
-  const ReadReport report = read_manifest(kMesh + sidecar("shop", "{}") + sidecar("istio-system", "{}", "all") +
-                    sidecar("other", "{}") + pod("web") + pod("db") + kService,
-                "a.yaml", resources);
+  const ReadReport report =
+      read_manifest(kMesh + sidecar("shop", "{}") + sidecar("istio-system", "{}", "all") +
+                        sidecar("other", "{}") + pod("web") + pod("db") + kService,
+                    "a.yaml", resources);
   CHECK(report.problems.count == 0);
   CHECK(policy_objects(resources, proxy()) == PolicyObjects{"ConfigMap istio-system/istio", "Pod shop/web",
                                                             "Sidecar istio-system/all", "Sidecar shop/own"});

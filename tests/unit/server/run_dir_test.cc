@@ -19,7 +19,8 @@ TEST_CASE("a run directory holds one agent, and its pid while it lives") {
     CHECK(test::read_text(claimed->pid_path()) == std::to_string(getpid()) + "\n");
     const auto second = RunDir::claim(path, getuid(), getgid());
     REQUIRE_FALSE(second);
-    CHECK(second.error().message == "--run-dir '" + path + "': another agent uses it (pid " + std::to_string(getpid()) + ")");
+    CHECK(second.error().message ==
+          "--run-dir '" + path + "': another agent uses it (pid " + std::to_string(getpid()) + ")");
     CHECK(std::filesystem::exists(claimed->pid_path()));
   }
   CHECK_FALSE(std::filesystem::exists(path + "/sockmesh-agent.pid"));
