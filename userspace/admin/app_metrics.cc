@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/utf8.h"
 
 namespace sockmesh::admin {
 
@@ -31,6 +32,16 @@ Duration patience_of(const http::Request& request) {
                                             std::chrono::duration<double>(std::min(seconds, 3600.0) * 0.9)));
 }
 
+// The member as text, "" when it is absent. Annotations are texts, but whoever sets the variable by hand may
+// write a number or a boolean.
+Result<std::string> text_of(const nlohmann::json& object, const char* key) {
+  const auto member = object.find(key);
+  if (member == object.end()) return std::string();
+  if (member->is_string()) return member->get<std::string>();
+  if (member->is_boolean() || member->is_number_integer()) return member->dump();
+  return fail("ISTIO_PROMETHEUS_ANNOTATIONS {} '{}': expected a text", key, printable(member->dump(), 80));
+}
+
 bool wants_open_metrics(const http::Request& request) {
   const std::string* accept = request.header("Accept");
   return accept && accept->find("application/openmetrics-text") != std::string::npos;
@@ -49,19 +60,21 @@ Result<std::optional<AppScrape>> parse_app_scrape(const std::string& annotations
   if (annotations.empty()) return std::optional<AppScrape>{};
   const auto json = nlohmann::json::parse(annotations, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
-    return fail("ISTIO_PROMETHEUS_ANNOTATIONS '{}': expected a JSON object", annotations);
-  const auto text_of = [&](const char* field) {
-    const auto found = json.find(field);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  if (text_of("scrape") != "true") return std::optional<AppScrape>{};
+    return fail("ISTIO_PROMETHEUS_ANNOTATIONS '{}': expected a JSON object", printable(annotations, 80));
+  SOCKMESH_TRY(wanted, text_of(json, "scrape"));
+  if (wanted != "true") return std::optional<AppScrape>{};
   AppScrape scrape;
-  if (const std::string path = text_of("path"); !path.empty())
-    scrape.path = path.front() == '/' ? path : "/" + path;
-  if (const std::string port = text_of("port"); !port.empty()) {
+  SOCKMESH_TRY(path, text_of(json, "path"));
+  // A blank or a line end would make something else of the request that it becomes part of.
+  if (std::any_of(path.begin(), path.end(), [](unsigned char c) { return c <= ' ' || c >= 0x7f; }))
+    return fail("ISTIO_PROMETHEUS_ANNOTATIONS path '{}': expected a path of a URL", printable(path, 80));
+  if (!path.empty()) scrape.path = path.front() == '/' ? path : "/" + path;
+  SOCKMESH_TRY(port, text_of(json, "port"));
+  if (!port.empty()) {
     const auto number = parse_number<uint16_t>(port);
     if (!number || *number == 0)
-      return fail("ISTIO_PROMETHEUS_ANNOTATIONS port '{}': expected a number from 1 to 65535", port);
+      return fail("ISTIO_PROMETHEUS_ANNOTATIONS port '{}': expected a number from 1 to 65535",
+                  printable(port, 80));
     scrape.port = *number;
   }
   if (scrape.port == status_port)

@@ -56,7 +56,17 @@ TEST_CASE("annotations that cannot be read are quoted") {
   CHECK(error("nonsense").find("'nonsense'") != std::string::npos);
   CHECK(error(R"({"scrape":"true","port":"http"})").find("'http'") != std::string::npos);
   CHECK(error(R"({"scrape":"true","port":"15020"})").find("the agent's own") != std::string::npos);
-  CHECK_FALSE(parse_app_scrape(R"({"scrape":true,"port":8080})", 15020).value());  // texts, or nothing
+}
+
+TEST_CASE("annotations of other types, and paths that would be more than a path") {
+  const auto scrape = parse_app_scrape(R"({"scrape":true,"port":8080,"path":null})", 15020);
+  CHECK_FALSE(scrape);  // and does not throw
+  CHECK(scrape.error().message == "ISTIO_PROMETHEUS_ANNOTATIONS path 'null': expected a text");
+  CHECK(parse_app_scrape(R"({"scrape":true,"port":8080})", 15020).value()->port == 8080);
+  CHECK_FALSE(parse_app_scrape(R"({"scrape":["true"]})", 15020));
+  CHECK_FALSE(parse_app_scrape(R"({"scrape":"true","port":{"a":1}})", 15020));
+  CHECK(parse_app_scrape(R"({"scrape":"true","path":"/a HTTP/1.1\r\nHost: x"})", 15020).error().message ==
+        "ISTIO_PROMETHEUS_ANNOTATIONS path '/a HTTP/1.1  Host: x': expected a path of a URL");
 }
 
 TEST_CASE("the application's page, and a failing application") {
