@@ -55,6 +55,7 @@ struct Driver::Slot {
   std::unique_ptr<End> client, server;
   std::array<uint32_t, 2> armed{};
   bool connecting = false, dirty = false;
+  bool strange = false;  // something came to its port that was not its flow's, and will be logged
   std::string given_up;
   uint64_t moved = 0;  // bytes, when they last changed
   MonotonicTime changed{};
@@ -118,7 +119,9 @@ void Driver::accept_on(Slot& slot, int listener) {
   Fd fd(accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd) return;
   if (slot.state != Slot::State::kRuns || slot.server) {
-    run_.failure(slot.plan, "a connection that nobody made came to its port", state_of(slot));
+    if (!slot.strange)
+      run_.failure(slot.plan, "a connection that nobody made came to its port", state_of(slot));
+    slot.strange = true;
     return;
   }
   apply(fd.get(), slot.plan.server);
@@ -239,7 +242,7 @@ void Driver::judge(Slot& slot) {
   ++run_.flows;
   run_.bytes += (slot.client ? slot.client->received() : 0) + (slot.server ? slot.server->received() : 0);
   // Of a flow without its lines one might still come, and be taken for another's.
-  slot.state = late ? Slot::State::kRetired : Slot::State::kFree;
+  slot.state = late || slot.strange ? Slot::State::kRetired : Slot::State::kFree;
 }
 
 void Driver::look_for_stuck() {

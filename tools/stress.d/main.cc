@@ -274,7 +274,8 @@ int main(int argc, char** argv) {
   app.add_option("--disturb", options.disturb, "of the agents, see userspace/base/disturb.h; '' for none")
       ->capture_default_str();
   app.add_flag("--calm", options.calm, "no lane switches, no changes of configuration meanwhile");
-  app.add_flag("--favour", options.favour, "the agents over the kernel's workers, so that backlogs wait");
+  app.add_flag("--favour", options.favour,
+               "agents and applications come before the kernel's workers, so that backlogs wait");
   app.add_option("--load", options.load, "processes that want the processor all the time")
       ->capture_default_str();
   app.add_option("--loss", options.loss, "percent of packets lost between the pods")->capture_default_str();

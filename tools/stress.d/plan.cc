@@ -15,7 +15,7 @@ constexpr uint64_t kMegabyte = 1'000'000;
 
 struct Kind {
   std::string_view name;
-  unsigned weight;
+  unsigned weight;  // 0: only when it is asked for by name
   void (*make)(Random&, FlowPlan&);
 };
 
@@ -116,18 +116,32 @@ void one_byte_writes(Random& random, FlowPlan& plan) {
 
 void nothing(Random&, FlowPlan&) {}
 
+// Each end resets once it has heard of the other, so that the way between them stands.
 void client_reset(Random& random, FlowPlan& plan) {
   duplex(random, plan);
+  plan.server.send = std::max<uint64_t>(plan.server.send, 1);
   plan.client.send /= 4;
   plan.client.close = Close::kReset;
-  plan.client.gates = {{.at = plan.client.send, .received = random.below(plan.server.send / 2 + 1)}};
+  plan.client.gates = {{.at = plan.client.send, .received = 1 + random.below((plan.server.send + 1) / 2)}};
 }
 
 void server_reset(Random& random, FlowPlan& plan) {
   duplex(random, plan);
+  plan.client.send = std::max<uint64_t>(plan.client.send, 1);
   plan.server.send /= 4;
   plan.server.close = Close::kReset;
-  plan.server.gates = {{.at = plan.server.send, .received = random.below(plan.client.send / 2 + 1)}};
+  plan.server.gates = {{.at = plan.server.send, .received = 1 + random.below((plan.client.send + 1) / 2)}};
+}
+
+// The same at once: the kernel has connected the ends, and the agents may not have looked yet.
+void hasty_client_reset(Random& random, FlowPlan& plan) {
+  plan.client.send = random.about(0, 1000);
+  plan.client.close = Close::kReset;
+}
+
+void hasty_server_reset(Random& random, FlowPlan& plan) {
+  plan.client.send = random.about(0, 1000);
+  plan.server.close = Close::kReset;
 }
 
 // The server answers and closes before it has read the request: the answer must arrive. It is small enough to
@@ -156,6 +170,8 @@ constexpr Kind kKinds[] = {
     {"client-reset", 6, client_reset},
     {"server-reset", 6, server_reset},
     {"early-answer", 4, early_answer},
+    {"hasty-client-reset", 0, hasty_client_reset},
+    {"hasty-server-reset", 0, hasty_server_reset},
 };
 
 void insert_gate(Script& script, Gate gate) {
@@ -250,17 +266,20 @@ FlowPlan plan_flow(uint64_t seed, uint64_t number, const std::vector<std::string
   const auto is_allowed = [&](const Kind& kind) {
     return allowed.empty() || std::find(allowed.begin(), allowed.end(), kind.name) != allowed.end();
   };
+  const auto weight_of = [&](const Kind& kind) {
+    return allowed.empty() ? kind.weight : std::max(kind.weight, 1u);
+  };
   unsigned all = 0;
-  for (const Kind& kind : kKinds) all += is_allowed(kind) ? kind.weight : 0;
+  for (const Kind& kind : kKinds) all += is_allowed(kind) ? weight_of(kind) : 0;
   uint64_t drawn = random.below(all);
   for (const Kind& kind : kKinds) {
     if (!is_allowed(kind)) continue;
-    if (drawn < kind.weight) {
+    if (drawn < weight_of(kind)) {
       plan.kind = kind.name;
       kind.make(random, plan);
       break;
     }
-    drawn -= kind.weight;
+    drawn -= weight_of(kind);
   }
   plan.ipv6 = random.percent(50);
   vary(random, plan.client, plan.server.send);
@@ -269,6 +288,8 @@ FlowPlan plan_flow(uint64_t seed, uint64_t number, const std::vector<std::string
   if (plan.server.close == Close::kUnread) {
     plan.client.stalls.clear();
     plan.client.receive_buffer = 0;
+    // Nagle's algorithm would keep the last of it in the server's own socket, which the RST empties.
+    plan.server.no_delay = true;
   }
   plan.randomness = random.next();
   return plan;
