@@ -57,7 +57,8 @@ struct Driver::Slot {
   bool connecting = false, dirty = false;
   bool strange = false;  // something came to its port that was not its flow's, and will be logged
   std::string given_up;
-  uint64_t moved = 0;  // bytes, when they last changed
+  std::string accepted_from;  // as the server saw it
+  uint64_t moved = 0;         // bytes, when they last changed
   MonotonicTime changed{};
 };
 
@@ -93,6 +94,7 @@ bool Driver::begin(Slot& slot) {
   slot.plan = plan_flow(run_.seed, number, run_.kinds);
   slot.server.reset();
   slot.given_up.clear();
+  slot.accepted_from.clear();
   slot.armed = {};
   slot.moved = 0;
   slot.changed = now_;
@@ -124,6 +126,8 @@ void Driver::accept_on(Slot& slot, int listener) {
     slot.strange = true;
     return;
   }
+  const auto peer = SocketAddress::peer_of(fd.get());
+  slot.accepted_from = peer ? peer->to_string() : "?";
   apply(fd.get(), slot.plan.server);
   slot.server =
       std::make_unique<End>(std::move(fd), slot.plan.server, keys(run_.seed, slot.plan.number, false),
@@ -182,16 +186,13 @@ std::string Driver::state_of(const Slot& slot) const {
     if (const std::string wrong = end->wrong_bytes(); !wrong.empty()) text += "; got " + wrong;
     return text + "\n";
   };
-  return fmt::format("  port {}, {}\n{}{}", slot.listener.port, describe(slot.plan),
-                     end_text("client", slot.client.get()), end_text("server", slot.server.get()));
+  return fmt::format("  port {}, accepted from {}, {}\n{}{}", slot.listener.port, slot.accepted_from,
+                     describe(slot.plan), end_text("client", slot.client.get()),
+                     end_text("server", slot.server.get()));
 }
 
 void Driver::give_up(Slot& slot, const std::string& why) {
-  slot.given_up = why;
-  // Why, more often than not: an end that came too early, and left the other side waiting.
-  for (const auto& [who, end] : {std::pair{"client", slot.client.get()}, {"server", slot.server.get()}})
-    if (const std::string wrong = end ? end->wrong_bytes() : ""; !wrong.empty())
-      slot.given_up += fmt::format("; {} got {}", who, wrong);
+  slot.given_up = why + "\n" + state_of(slot);
   if (slot.client) slot.client->give_up();
   if (slot.server) slot.server->give_up();
   slot.armed = {};
@@ -232,12 +233,19 @@ void Driver::judge(Slot& slot) {
       add(compare(plan, {client.sent(), client.received(), server.sent(), server.received()},
                   logged(lines->outbound), logged(lines->inbound)));
   }
-  if (late) add("no access-log line of both agents");
+  if (late) {
+    // Who dialled the server is in the line of the client's agent when there was nobody in between.
+    const bool passed_by =
+        !slot.accepted_from.empty() &&
+        run_.ledger->have(slot.listener.port).find(" " + slot.accepted_from + " ") != std::string::npos;
+    add(passed_by ? "the connection went past the server's agent, straight to the server"
+                  : "no access-log line of both agents");
+  }
   if (!wrong.empty()) {
-    run_.failure(plan, wrong,
-                 state_of(slot) + (lines ? "  client's agent: " + lines->outbound.text +
-                                               "\n  server's agent: " + lines->inbound.text + "\n"
-                                         : ""));
+    const std::string said = lines ? "  client's agent: " + lines->outbound.text +
+                                         "\n  server's agent: " + lines->inbound.text + "\n"
+                                   : run_.ledger->have(slot.listener.port);
+    run_.failure(plan, wrong, state_of(slot) + said);
   }
   ++run_.flows;
   run_.bytes += (slot.client ? slot.client->received() : 0) + (slot.server ? slot.server->received() : 0);

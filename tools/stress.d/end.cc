@@ -48,6 +48,7 @@ void End::write_some(Scratch& scratch) {
       return failed(errno);
     }
     sent_ += static_cast<size_t>(count);
+    gate_open_ = passes_gates();
     budget -= std::min(budget, static_cast<size_t>(count));
     if (static_cast<size_t>(count) < size) return;
   }

@@ -69,6 +69,18 @@ std::optional<Lines> Ledger::take(uint16_t port) {
   return lines;
 }
 
+std::string Ledger::have(uint16_t port) {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (size_t i = 0; i < 2; ++i) {
+    text += i == 0 ? "  client's agent:" : "  server's agent:";
+    const auto& lines = logs_[i].lines[port];
+    for (const test::AccessLine& line : lines) text += " " + line.text;
+    text += lines.empty() ? " no line\n" : "\n";
+  }
+  return text;
+}
+
 std::string Ledger::left_over() {
   const std::lock_guard lock(mutex_);
   std::string text;

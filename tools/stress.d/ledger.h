@@ -26,6 +26,7 @@ class Ledger {
 
   void follow();                             // reads what was added since; call it every millisecond or so
   std::optional<Lines> take(uint16_t port);  // once both have come
+  std::string have(uint16_t port);           // the lines that have come, for people
   std::string left_over();                   // lines that nobody took, "" if there are none
 
  private:

@@ -104,7 +104,7 @@ Outcome run_phase(const Options& options, const std::string& mode, const std::st
   world_options.loss_percent = options.loss;
   world_options.delay = std::chrono::duration_cast<std::chrono::microseconds>(*parse_duration(options.delay));
   World world(world_options);
-  if (const std::string why = world.missing_lane(); !why.empty()) {
+  if (const std::string why = world.missing(); !why.empty()) {
     fmt::print("{}  NOT RUN: {}\n", phase, why);
     missing = true;
     return {};

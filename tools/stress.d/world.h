@@ -45,8 +45,8 @@ class World {
     uint64_t spliced_flows = 0, refused = 0, watchdog_resets = 0, log_lines_lost = 0;
   };
   Moved moved() const;
-  // "" or why the mode cannot be had on this machine.
-  std::string missing_lane() const;
+  // "" or what of all this cannot be had on this machine.
+  std::string missing() const;
   // What is not as it was before the flows, waited for: open flows, descriptors, memory, and what the agents
   // have to say. Ends the agents, whose exit status is looked at too.
   std::vector<std::string> end();
@@ -56,6 +56,7 @@ class World {
   void disturb_network();
 
   const WorldOptions options_;
+  std::string missing_;
   test::Mesh mesh_;
   test::Pod& client_pod_;
   test::Pod& server_pod_;
