@@ -186,7 +186,7 @@ TEST_CASE("with a configuration in force an error never widens policy, and mende
   EVENTUALLY(world.ask_stranger() == "stranger hi");
 }
 
-TEST_CASE("SIGHUP reads again what no watch told of: a hard link, a file bound from elsewhere") {
+TEST_CASE("SIGHUP reads again what no watch told of: a hard link") {
   RegistryOnly world;
   const TempDir elsewhere;
   Agent& agent = world.start();
