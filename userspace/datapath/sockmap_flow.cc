@@ -21,13 +21,6 @@ constexpr Duration kHopeless = std::chrono::seconds(1);
 
 constexpr Side kSides[] = {Side::kDownstream, Side::kUpstream};
 
-int socket_error(int socket) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
-  return error;
-}
-
 bool writable(int socket) {
   pollfd fd{socket, POLLOUT, 0};
   return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
@@ -72,7 +65,7 @@ void SockmapFlow::on_ready(Side side, uint32_t events) {
   }
   if (events & EPOLLERR) {
     disturb("failed");
-    if (const int error = socket_error(socket(side))) {
+    if (const int error = take_socket_error(socket(side))) {
       // TCP never puts EPIPE on a socket that still lives; a redirected FIN does (bpf/README.md). Seen once,
       // lane 1 cannot be trusted on this kernel.
       if (error == EPIPE && !closed_by_tcp(socket(side)))
