@@ -21,13 +21,16 @@ if(SOCKMESH_SANITIZE)
 endif()
 
 # A library sees only the headers of the libraries it links. Headers are named by their folder
-# ("model/snapshot.h"), so each library gets an include root of its own that holds nothing but a link to its
-# folder: a wrong include does not compile.
+# ("model/snapshot.h", "config/source/folder.h"), so each library gets an include root of its own that holds nothing but
+# a link to its folder: a wrong include does not compile.
 function(sockmesh_include_root target name dir)
-  set(root ${CMAKE_BINARY_DIR}/include/${name})
-  file(MAKE_DIRECTORY ${root})
-  if(NOT EXISTS ${root}/${name})
-    file(CREATE_LINK ${dir} ${root}/${name} SYMBOLIC)
+  string(REPLACE / _ root ${name})
+  set(root ${CMAKE_BINARY_DIR}/include/${root})
+  set(link ${root}/${name})
+  cmake_path(GET link PARENT_PATH parent)
+  file(MAKE_DIRECTORY ${parent})
+  if(NOT EXISTS ${link})
+    file(CREATE_LINK ${dir} ${link} SYMBOLIC)
   endif()
   get_target_property(type ${target} TYPE)
   if(type STREQUAL "INTERFACE_LIBRARY")
@@ -38,12 +41,15 @@ function(sockmesh_include_root target name dir)
 endfunction()
 
 # sockmesh_library(NAME SOURCES a.cc ... LINKS public... PRIVATE_LINKS private...)
-# Target sockmesh_NAME, alias sockmesh::NAME. Header-only when SOURCES is empty is not supported on purpose.
-function(sockmesh_library name)
+# NAME is what its headers are included by. Target sockmesh_NAME, alias sockmesh::NAME; of a library inside of another
+# folder, "config/source", sockmesh_config_source and sockmesh::config_source. Header-only when SOURCES is empty is not
+# supported on purpose.
+function(sockmesh_library path)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  string(REPLACE / _ name ${path})
   add_library(sockmesh_${name} STATIC ${ARG_SOURCES})
   add_library(sockmesh::${name} ALIAS sockmesh_${name})
-  sockmesh_include_root(sockmesh_${name} ${name} ${CMAKE_CURRENT_SOURCE_DIR})
+  sockmesh_include_root(sockmesh_${name} ${path} ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(sockmesh_${name} PUBLIC ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS} sockmesh_options)
 endfunction()
 

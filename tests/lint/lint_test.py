@@ -161,7 +161,8 @@ class LintTest(unittest.TestCase):
 
     def library(self, name, links="", private="", **files):
         lists = (f" LINKS {links}" if links else "") + (f" PRIVATE_LINKS {private}" if private else "")
-        self.write(f"userspace/{name}/CMakeLists.txt", f"sockmesh_library({name}\n  SOURCES {name}.cc{lists})\n")
+        self.write(f"userspace/{name}/CMakeLists.txt",
+                   f"sockmesh_library({name}\n  SOURCES {name.rpartition('/')[2]}.cc{lists})\n")
         for file, text in files.items():
             self.write(f"userspace/{name}/{file.replace('_h', '.h').replace('_cc', '.cc')}", text)
 
@@ -189,6 +190,17 @@ class LintTest(unittest.TestCase):
         self.library("b", links="sockmesh::c", b_h="")
         self.library("c", private="sockmesh::a", c_h="")
         self.finds("includes", r"^userspace/a/CMakeLists\.txt:1: a circle of links: a -> b -> c -> a")
+
+    def test_includes_knows_libraries_inside_of_a_folder(self):
+        self.library("config/values", values_h="")
+        self.library("config/source", links="sockmesh::config_values", source_h='#include "config/values/values.h"\n')
+        self.library("relay", links="sockmesh::config_source", relay_h='#include "config/source/source.h"\n')
+        self.passes("includes")
+        self.library("config/values", links="sockmesh::config_source", values_h='#include "config/source/source.h"\n')
+        self.library("relay", links="sockmesh::config_source", relay_h='#include "config/values/values.h"\n')
+        self.finds("includes", r"^userspace/config/source/CMakeLists\.txt:1: a circle of links: "
+                               r"config_source -> config_values -> config_source",
+                   r"^userspace/relay/relay\.h:1: .* does not link sockmesh::config_values")
 
     def test_includes_knows_header_only_libraries(self):
         self.write("bpf/CMakeLists.txt", "add_library(sockmesh_bpf_intf INTERFACE)\n"

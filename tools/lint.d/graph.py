@@ -15,7 +15,8 @@ INCLUDE = re.compile(r"^\s*#\s*include\s+([<\"])([^>\"]+)[>\"]")
 
 @dataclass
 class Library:
-    name: str    # "datapath"; included as "datapath/..."
+    name: str    # "datapath", "config_source"
+    prefix: str  # what its headers are included by: "datapath", "config/source"; of a program ""
     folder: str  # "userspace/datapath"
     list_file: str
     line: int
@@ -29,7 +30,7 @@ class Graph:
         self.tree = tree
         self.libraries = {}  # by name
         self.programs = []
-        self.prefixes = {}  # name of a header-only library by what its headers are included by
+        self.prefixes = {}  # the libraries by what their headers are included by
         for name in tree.files:
             if posixpath.basename(name) == "CMakeLists.txt":
                 self._read_list(name)
@@ -40,7 +41,8 @@ class Graph:
         text = re.sub(r"#.*", "", self.tree.text(name))
         for match in re.finditer(r"\bsockmesh_(library|program)\s*\(([^)]*)\)", text):
             words = match.group(2).split()
-            library = Library(words[0], folder, name, text.count("\n", 0, match.start()) + 1)
+            prefix = words[0] if match.group(1) == "library" else ""
+            library = Library(words[0].replace("/", "_"), prefix, folder, name, text.count("\n", 0, match.start()) + 1)
             lists = {"SOURCES": library.sources, "LINKS": library.links, "PRIVATE_LINKS": library.private}
             into = None
             for word in words[1:]:
@@ -53,19 +55,21 @@ class Graph:
             if match.group(1) == "program":
                 self.programs.append(library)
             else:
-                self.libraries[library.name] = library
+                self._add(library)
         # Header-only targets: sockmesh_include_root(target, the name it is included by, its folder)
         for match in re.finditer(r"\bsockmesh_include_root\s*\(\s*sockmesh_(\w+)\s+(\w+)\s+\S+?(/\w+)?\s*\)", text):
             target, prefix, below = match.groups()
-            self.libraries[target] = Library(target, folder + (below or ""), name,
-                                             text.count("\n", 0, match.start()) + 1)
-            self.prefixes[prefix] = target
+            self._add(Library(target, prefix, folder + (below or ""), name, text.count("\n", 0, match.start()) + 1))
+
+    def _add(self, library):
+        self.libraries[library.name] = self.prefixes[library.prefix] = library
 
     def library_of(self, include):
-        """The library that "model/snapshot.h" belongs to, None for what is not ours."""
-        prefix = include.partition("/")[0]
-        name = self.prefixes.get(prefix, prefix)
-        return self.libraries.get(name) if "/" in include else None
+        """The library that "model/snapshot.h" or "config/source/folder.h" belongs to, None for what is not ours."""
+        prefix = posixpath.dirname(include)
+        while prefix and prefix not in self.prefixes:
+            prefix = posixpath.dirname(prefix)
+        return self.prefixes.get(prefix)
 
     def all_links(self, library):
         """What its sources may see in the end: its own links and what those pass on."""
@@ -91,7 +95,7 @@ class Graph:
         if beside in self.known:
             return beside
         library = self.library_of(include)
-        path = f"{library.folder}/{include.partition('/')[2]}" if library else None
+        path = library.folder + include.removeprefix(library.prefix) if library else None
         return path if path in self.known else None
 
     @functools.cached_property
