@@ -114,10 +114,10 @@ class LintTest(unittest.TestCase):
     # --- tables ---
 
     def test_tables_finds_codes_that_are_not_listed_or_not_used(self):
-        self.write("userspace/config/analyze.h", "//   SM0001  listed and used\n//   SM0002  not used\n")
-        self.write("userspace/config/analyze.cc", 'warning("SM0001", meta); warning("SM0003", meta);\n')
-        self.finds("tables", r"^userspace/config/analyze\.h: finding SM0003 is neither",
-                   r"^userspace/config/analyze\.h:2: finding SM0002 is listed, and the code has none")
+        self.write("userspace/config/analysis/analyze.h", "//   SM0001  listed and used\n//   SM0002  not used\n")
+        self.write("userspace/config/analysis/analyze.cc", 'warning("SM0001", meta); warning("SM0003", meta);\n')
+        self.finds("tables", r"^userspace/config/analysis/analyze\.h: finding SM0003 is neither",
+                   r"^userspace/config/analysis/analyze\.h:2: finding SM0002 is listed, and the code has none")
 
     def test_tables_finds_commands_and_exit_statuses_that_differ(self):
         self.write("tools/ctl/commands.cc", '      {"flows", "open connections", declare_flows},\n      {"drain", "", declare_drain},\n')

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "config/compiler.h"
-#include "config/manifest_reader.h"
+#include "config/compiler/compiler.h"
+#include "config/manifest/reader.h"
 #include "model/match.h"
 
 using namespace sockmesh;

@@ -1,16 +1,18 @@
 // sockmeshctl analyze: what is wrong or surprising in a set of manifests, with istioctl's flags, lines and
 // exit statuses. Files, folders, standard input, or without any of them the folder that a running agent
 // follows.
-#include "config/analyze.h"
+#include "config/analysis/analyze.h"
 
 #include <algorithm>
 #include <filesystem>
 
 #include "base/strings.h"
 #include "base/utf8.h"
-#include "config/folder_source_scan.h"
+#include "config/manifest/reader.h"
+#include "config/source/folder_scan.h"
 #include "ctl/commands.h"
 #include "ctl/subject.h"
+#include "model/findings.h"
 
 namespace sockmesh::ctl {
 
@@ -106,7 +108,7 @@ bool wanted(const model::Finding& finding, const AnalyzeOptions& options) {
   const bool elsewhere = finding.object && !finding.object->ns.empty() && finding.object->ns != options.ns;
   if (!options.ns.empty() && !options.all_namespaces && elsewhere) return false;
   return std::none_of(options.suppressed.begin(), options.suppressed.end(),
-                      [&](const std::string& rule) { return config::is_suppressed(finding, rule); });
+                      [&](const std::string& rule) { return model::is_suppressed(finding, rule); });
 }
 
 // istioctl's fields.
@@ -114,7 +116,7 @@ Json findings_view(const std::vector<model::Finding>& findings) {
   Json list = Json::array();
   for (const model::Finding& finding : findings) {
     Json item = {{"code", finding.code},
-                 {"level", std::string(config::to_string(finding.severity))},
+                 {"level", std::string(model::to_string(finding.severity))},
                  {"message", finding.text}};
     if (finding.code.starts_with("IST"))
       item["documentationUrl"] =
@@ -146,7 +148,7 @@ int report(Context& context, const AnalyzeOptions& options, const std::vector<mo
     out << yaml_text(findings_view(findings));
     return kOk;
   }
-  for (const model::Finding& finding : findings) out << config::to_string(finding) << "\n";
+  for (const model::Finding& finding : findings) out << model::to_string(finding) << "\n";
   if (findings.empty()) {
     err << "\u2714 No validation issues found when analyzing " << subject_text(options) << ".\n";
     return kOk;

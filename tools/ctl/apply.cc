@@ -4,6 +4,7 @@
 // process of whoever asks; the agent does nothing that it would not do anyway.
 #include <algorithm>
 
+#include "config/compiler/compiler.h"
 #include "ctl/commands.h"
 #include "ctl/folder_swap.h"
 #include "ctl/plan_view.h"
@@ -62,18 +63,18 @@ std::optional<model::TlsHello> hello_of(const Json& flow) {
 }
 
 // The open connections, as far as their decision could change.
-Result<std::vector<config::OpenFlow>> open_flows(const Context& context, const model::Snapshot& before) {
+Result<std::vector<model::OpenFlow>> open_flows(const Context& context, const model::Snapshot& before) {
   SOCKMESH_TRY(view, get(context, "/v1/flows"));
-  std::vector<config::OpenFlow> flows;
+  std::vector<model::OpenFlow> flows;
   for (const Json& flow : view["flows"]) {
     const auto destination = SocketAddress::parse(cell(flow, "originalDestination"));
     const auto source = SocketAddress::parse(cell(flow, "downstream"));
     if (!destination || !source || cell(flow, "cluster").empty()) continue;  // not routed yet
-    config::OpenFlow open{.id = cell(flow, "id"),
-                          .original_destination = *destination,
-                          .source = *source,
-                          .cluster = cell(flow, "cluster"),
-                          .hello = hello_of(flow)};
+    model::OpenFlow open{.id = cell(flow, "id"),
+                         .original_destination = *destination,
+                         .source = *source,
+                         .cluster = cell(flow, "cluster"),
+                         .hello = hello_of(flow)};
     if (cell(flow, "direction") == "inbound") open.direction = model::Direction::kInbound;
     if (const auto upstream = SocketAddress::parse(cell(flow, "upstream"))) open.upstream = *upstream;
     const std::string listener = cell(flow, "listener");
@@ -118,16 +119,16 @@ Result<int> run_apply(Context& context, const ApplyOptions& options) {
         "note: the agent runs version {}, its folder {} compiles to {}: the plan starts from the folder\n",
         target.version, target.folder, before->version);
 
-  std::vector<config::OpenFlow> flows;
+  std::vector<model::OpenFlow> flows;
   if (!offline) {
     SOCKMESH_TRY(open, open_flows(context, *before));
     flows = std::move(open);
   }
-  const config::Plan plan = config::make_plan(*before, *after, flows);
+  const model::Plan plan = model::make_plan(*before, *after, flows);
   if (options.output == "json")
     out << json_text(plan_view(plan, before->version, after->version));
   else
-    out << config::to_text(plan);
+    out << model::to_text(plan);
   if (options.plan_only) return plan.flows.empty() ? kOk : kTouchesFlows;
 
   SOCKMESH_CHECK(replace_folder(target.folder, options.folder));

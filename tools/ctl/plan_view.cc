@@ -4,13 +4,13 @@ namespace sockmesh::ctl {
 
 namespace {
 
-const char* kind_text(config::ChangeKind kind) {
+const char* kind_text(model::ChangeKind kind) {
   switch (kind) {
-    case config::ChangeKind::kAdded:
+    case model::ChangeKind::kAdded:
       return "added";
-    case config::ChangeKind::kRemoved:
+    case model::ChangeKind::kRemoved:
       return "removed";
-    case config::ChangeKind::kChanged:
+    case model::ChangeKind::kChanged:
       break;
   }
   return "changed";
@@ -20,9 +20,9 @@ Json object_or_null(const model::OriginPtr& origin) {
   return origin ? Json(origin->to_string()) : Json(nullptr);
 }
 
-Json changes(const std::vector<config::PlanChange>& list) {
+Json changes(const std::vector<model::PlanChange>& list) {
   Json json = Json::array();
-  for (const config::PlanChange& change : list)
+  for (const model::PlanChange& change : list)
     json.push_back({{"kind", kind_text(change.kind)},
                     {"name", change.name},
                     {"details", change.details},
@@ -32,17 +32,16 @@ Json changes(const std::vector<config::PlanChange>& list) {
 
 }  // namespace
 
-Json plan_view(const config::Plan& plan, const std::string& version_before,
-               const std::string& version_after) {
+Json plan_view(const model::Plan& plan, const std::string& version_before, const std::string& version_after) {
   Json routes = Json::array(), flows = Json::array();
-  for (const config::RouteChange& change : plan.routes)
+  for (const model::RouteChange& change : plan.routes)
     routes.push_back({{"kind", kind_text(change.kind)},
                       {"listener", change.listener},
                       {"match", change.match},
                       {"before", change.before},
                       {"after", change.after},
                       {"object", object_or_null(change.object)}});
-  for (const config::FlowChange& change : plan.flows)
+  for (const model::FlowChange& change : plan.flows)
     flows.push_back({{"id", change.flow.id},
                      {"downstream", change.flow.source.to_string()},
                      {"originalDestination", change.flow.original_destination.to_string()},

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "config/folder_source.h"
+#include "config/compiler/compiler.h"
+#include "config/source/folder.h"
 
 namespace sockmesh::ctl {
 

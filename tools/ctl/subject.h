@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "config/compiler.h"
-#include "config/manifest_reader.h"
+#include "config/resources/proxy.h"
+#include "config/resources/read_problem.h"
+#include "config/resources/resources.h"
 #include "ctl/command.h"
 #include "ctl/json_text.h"
 #include "model/snapshot.h"

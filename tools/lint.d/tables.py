@@ -7,7 +7,7 @@ from tree import Finding
 NAME = "tables"
 ABOUT = "tables in documents list what the code has: finding codes, commands, exit statuses, ports, fuzz targets"
 
-CODES_IN = ("userspace/config/analyze.h", "userspace/config/README.md")
+CODES_IN = ("userspace/config/analysis/analyze.h", "userspace/config/README.md")
 COMMANDS, COMMANDS_IN = "tools/ctl/commands.cc", "tools/ctl/README.md"
 STATUSES, STATUSES_IN = "tools/ctl/command.h", "tools/ctl/README.md"
 PORTS, PORTS_IN = "userspace/server/options.h", "docs/istio.md"

@@ -1,5 +1,5 @@
 // Configuration: the folder of manifests, watched; each change compiled and published, unless an error in it
-// would widen policy (config/admission.h). What is broken is logged with file:line, within bounds
+// would widen policy (config/source/admission.h). What is broken is logged with file:line, within bounds
 // (problem_log.h), and leaves its last good version in force; while there is none of what decides policy,
 // nothing is published and connections wait. Runs on the main loop; status() may be asked from any thread.
 #pragma once
@@ -11,9 +11,9 @@
 #include <string>
 
 #include "admin/sources.h"
-#include "config/admission.h"
-#include "config/compiler.h"
-#include "config/folder_source.h"
+#include "config/compiler/compiler.h"
+#include "config/source/admission.h"
+#include "config/source/folder.h"
 #include "event/watched_fd.h"
 #include "server/problem_log.h"
 

@@ -14,7 +14,7 @@
 #include "base/address.h"
 #include "base/disturb.h"
 #include "base/result.h"
-#include "config/compiler.h"
+#include "config/resources/proxy.h"
 #include "datapath/data_path.h"
 
 namespace sockmesh::server {

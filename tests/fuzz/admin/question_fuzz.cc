@@ -6,8 +6,8 @@
 #include "admin/question.h"
 #include "admin/views.h"
 #include "base/strings.h"
-#include "config/compiler.h"
-#include "config/manifest_reader.h"
+#include "config/compiler/compiler.h"
+#include "config/manifest/reader.h"
 #include "model/explain.h"
 
 using namespace sockmesh;

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "config/manifest_reader.h"
+#include "config/manifest/reader.h"
 
 using namespace sockmesh::config;
 

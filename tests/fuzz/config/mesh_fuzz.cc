@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "config/analyze.h"
-#include "config/compiler.h"
-#include "config/manifest_reader.h"
+#include "config/analysis/analyze.h"
+#include "config/compiler/compiler.h"
+#include "config/manifest/reader.h"
 
 using namespace sockmesh;
 using namespace sockmesh::config;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/utf8.h"
-#include "config/yaml.h"
+#include "config/manifest/yaml.h"
 
 using namespace sockmesh;
 using namespace sockmesh::config;

@@ -7,7 +7,7 @@
 
 #include "../golden.h"
 #include "base/strings.h"
-#include "config/manifest_reader.h"
+#include "config/manifest/reader.h"
 #include "simulate.h"
 
 using namespace sockmesh;

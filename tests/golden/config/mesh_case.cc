@@ -6,7 +6,7 @@
 
 #include "../golden.h"
 #include "base/strings.h"
-#include "config/manifest_reader.h"
+#include "config/manifest/reader.h"
 
 namespace sockmesh::config {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "config/compiler.h"
+#include "config/compiler/compiler.h"
 #include "model/match.h"
 
 namespace sockmesh::config {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../golden.h"
-#include "config/registry.h"
+#include "config/registry/registry.h"
 #include "simulate.h"
 
 using namespace sockmesh;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli_fixture.h"
+#include "config/compiler/compiler.h"
 #include "ctl/folder_swap.h"
 #include "ctl/subject.h"
 

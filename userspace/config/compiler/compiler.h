@@ -1,0 +1,34 @@
+// The compiler: Resources and "which proxy am I" in, Snapshot out. Pure and deterministic: the same resources
+// in any order give the same Snapshot, and it decides as istiod and Envoy together would for everything that
+// concerns TCP (docs/istio.md). `explain`, `analyze`, `apply --plan` and the tests are other
+// callers of it.
+#pragma once
+
+#include <memory>
+
+#include "config/resources/proxy.h"
+#include "config/resources/resources.h"
+#include "model/snapshot.h"
+
+namespace sockmesh::config {
+
+// Never fails: what is wrong with a resource becomes a finding of the snapshot, and the rest is compiled.
+model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy);
+
+// The same, for a source whose resources change one by one: it remembers the last compilation, makes anew
+// only what the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same
+// resources. Objects that did not change must be the same pointers. One thread.
+class Compiler {
+ public:
+  explicit Compiler(ProxyIdentity proxy);
+  ~Compiler();
+
+  // The last snapshot itself when nothing changed; else one of the next generation.
+  model::SnapshotPtr compile(Resources resources);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sockmesh::config

@@ -1,0 +1,28 @@
+// The outbound listeners of a sidecar: virtualOutbound and one per address and port that a visible service
+// claims, with the conflicts settled (docs/istio.md#outbound-listeners). Pure.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "config/compiler/listener_draft.h"
+#include "config/compiler/world.h"
+
+namespace sockmesh::config {
+
+using AddressSet = std::set<SocketAddress>;
+
+// The listeners of services by their first address. What is at an address depends on who claims it and on no
+// other address, so with `only` it is made for these addresses alone.
+std::vector<ListenerDrafts::Finished> build_outbound(const World& world, const AddressSet* only = nullptr);
+
+// The first addresses that these hosts claim, or by being there could change.
+AddressSet outbound_addresses(const World& world, const HostSet& hosts);
+
+// What of the Sidecar is not served, whatever is claimed.
+std::vector<model::Finding> outbound_findings(const World& world);
+
+// Where everything goes that no listener has.
+model::ListenerPtr build_virtual_outbound(const World& world);
+
+}  // namespace sockmesh::config

@@ -1,0 +1,328 @@
+#include "config/compiler/visibility.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/strings.h"
+#include "config/resources/hostnames.h"
+
+namespace sockmesh::config {
+
+namespace {
+
+auto age(const Meta& meta) {
+  return std::make_tuple(meta.created.value_or(WallTime::min()), std::cref(meta.name), std::cref(meta.ns));
+}
+
+// The `hosts` of a Sidecar egress listener.
+class ImportList {
+ public:
+  ImportList(const std::vector<std::string>& hosts, const std::string& ns) {
+    for (const std::string& text : hosts) {
+      const size_t slash = text.find('/');
+      if (slash == std::string::npos) continue;
+      std::string from = text.substr(0, slash);
+      const std::string host = text.substr(slash + 1);
+      const bool exclude = from.size() > 1 && from.front() == '~';
+      if (exclude) from.erase(0, 1);
+      if (from == "~") continue;
+      if (from == ".") from = ns;
+      (exclude ? without_ : with_).push_back({from, host});
+    }
+  }
+
+  bool takes_service(const ServiceDef& def) const {
+    const auto names = [&](const Entry& entry) {
+      return (entry.ns == "*" || entry.ns == def.ns) && host_covers(entry.host, def.host);
+    };
+    return std::any_of(with_.begin(), with_.end(), names) &&
+           std::none_of(without_.begin(), without_.end(), names);
+  }
+
+  bool takes_route(const VirtualService& route, const std::string& domain) const {
+    return std::any_of(route.hosts.begin(), route.hosts.end(), [&](const std::string& short_host) {
+      const std::string host = full_name(short_host, route.meta.ns, domain);
+      return std::any_of(with_.begin(), with_.end(), [&](const Entry& entry) {
+        return (entry.ns == "*" || entry.ns == route.meta.ns) && hosts_match(entry.host, host);
+      });
+    });
+  }
+
+ private:
+  struct Entry {
+    std::string ns, host;
+  };
+  std::vector<Entry> with_, without_;
+};
+
+bool on_mesh(const VirtualService& route) {
+  return route.gateways.empty() ||
+         std::find(route.gateways.begin(), route.gateways.end(), "mesh") != route.gateways.end();
+}
+
+// Definitions of one host that the proxy sees, by namespace.
+using ByHost = std::unordered_map<std::string, std::vector<ServiceDefPtr>>;
+
+// Whose a host name is when several namespaces define it: the client's own, a Kubernetes Service, the first
+// in the order of visibility (by name before public).
+std::string owner_namespace(const std::vector<ServiceDefPtr>& defs, const std::string& client_ns) {
+  if (defs.size() == 1) return defs.front()->ns;
+  const ServiceDef* best = nullptr;
+  const auto rank = [&](const ServiceDef& def) {
+    return std::make_tuple(def.ns != client_ns, !def.kubernetes, exported_to_all(def.export_to));
+  };
+  for (const auto& def : defs)
+    if (!best || rank(*def) < rank(*best)) best = def.get();
+  return best->ns;
+}
+
+// Two ServiceEntries of a namespace for one host are one if they agree on everything but ports and
+// addresses; otherwise the older has the host alone.
+bool mergeable(const ServiceDef& a, const ServiceDef& b) {
+  if (!a.entry || !b.entry) return true;  // a Service and a ServiceEntry share
+  return a.discovery == b.discovery && a.entry->meta.labels == b.entry->meta.labels &&
+         a.entry->workload_selector == b.entry->workload_selector && a.export_to == b.export_to &&
+         a.entry->mesh_internal == b.entry->mesh_internal;
+}
+
+void import_destinations(const std::vector<std::shared_ptr<const VirtualService>>& routes,
+                         const ByHost& visible, const MeshConfig& mesh,
+                         std::map<std::string, std::set<uint16_t>>& wanted) {
+  const auto want = [&](const VirtualService& route, const std::vector<RouteDestination>& destinations) {
+    for (const RouteDestination& one : destinations) {
+      const std::string host = full_name(one.destination.host, route.meta.ns, mesh.domain);
+      if (visible.contains(host)) wanted[host].insert(one.destination.port);
+    }
+  };
+  for (const auto& route : routes) {
+    for (const auto& entry : route->tcp) want(*route, entry.destinations);
+    for (const auto& entry : route->tls) want(*route, entry.destinations);
+    for (const auto& entry : route->http) want(*route, entry.destinations);
+  }
+}
+
+bool by_host(const Scope::Hidden& a, const Scope::Hidden& b) {
+  return std::tie(a.def->host, a.def->ns, a.def->origin->name, a.reason) <
+         std::tie(b.def->host, b.def->ns, b.def->origin->name, b.reason);
+}
+
+template <typename T, typename Less>
+void merge_into(std::vector<T>& all, std::vector<T> more, Less less) {
+  const auto middle = static_cast<std::ptrdiff_t>(all.size());
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  std::inplace_merge(all.begin(), all.begin() + middle, all.end(), less);
+}
+
+}  // namespace
+
+const RegistryPort* Scope::Host::port(uint16_t number) const {
+  if (ports && !ports->contains(number)) return nullptr;
+  for (const auto& def : defs)
+    if (const RegistryPort* found = def->port(number)) return found;
+  return nullptr;
+}
+
+size_t Scope::Host::declared_ports() const {
+  if (ports) return ports->size();
+  if (defs.size() == 1) return owner->declared_ports;
+  std::set<uint16_t> numbers;
+  for (const auto& def : defs)
+    for (const RegistryPort& port : def->ports) numbers.insert(port.port);
+  return numbers.size();
+}
+
+const Scope::Host* Scope::find(const std::string& host) const {
+  auto it = hosts.find(host);
+  // An alias of an alias of an alias is followed; a loop leads nowhere. 32 is more than anybody chains.
+  for (int hops = 0; hops < 32 && it != hosts.end(); ++hops) {
+    if (it->second.owner->discovery != Discovery::kAlias) return &it->second;
+    it = hosts.find(it->second.owner->alias_of);
+  }
+  return nullptr;
+}
+
+std::vector<std::shared_ptr<const VirtualService>> visible_routes(const List<VirtualService>& all,
+                                                                  const std::string& ns,
+                                                                  const MeshConfig& mesh) {
+  List<VirtualService> sorted = all;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return age(a->meta) < age(b->meta); });
+  List<VirtualService> own, named, open;
+  for (const auto& route : sorted) {
+    const auto& export_to =
+        route->export_to.empty() ? mesh.default_virtual_service_export_to : route->export_to;
+    const auto has = [&](std::string_view what) {
+      return std::find(export_to.begin(), export_to.end(), what) != export_to.end();
+    };
+    if (has("~")) continue;
+    if (export_to.empty() || has("*")) {
+      open.push_back(route);
+    } else if (route->meta.ns == ns && (has(".") || has(ns))) {
+      own.push_back(route);
+    } else if (has(ns)) {
+      named.push_back(route);
+    }
+  }
+  own.insert(own.end(), named.begin(), named.end());
+  own.insert(own.end(), open.begin(), open.end());
+  return own;
+}
+
+std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::string& ns,
+                                           const Labels& labels, const MeshConfig& mesh) {
+  // 0: selects this workload, 1: the namespace's, 2: the root namespace's.
+  const auto rank = [&](const Sidecar& one) {
+    if (one.meta.ns == ns && one.workload_selector)
+      return labels_contain(labels, *one.workload_selector) ? 0 : 3;
+    if (one.workload_selector) return 3;
+    return one.meta.ns == ns ? 1 : one.meta.ns == mesh.root_namespace ? 2 : 3;
+  };
+  std::shared_ptr<const Sidecar> best;
+  for (const auto& one : all) {
+    if (rank(*one) == 3) continue;
+    if (!best || std::make_tuple(rank(*one), age(one->meta)) < std::make_tuple(rank(*best), age(best->meta)))
+      best = one;
+  }
+  return best;
+}
+
+Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
+                const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self) {
+  Scope scope;
+  const std::string& ns = self.ns;
+  if (!self.gateway) scope.sidecar = sidecar_for(sidecars, ns, self.labels, mesh);
+  scope.registry_only = mesh.outbound_registry_only;
+  if (!mesh.meta.kind.empty()) scope.policy_origin = mesh.meta.origin();
+  if (scope.sidecar && scope.sidecar->outbound) {
+    scope.registry_only = scope.sidecar->outbound->registry_only;
+    scope.egress_proxy = scope.sidecar->outbound->egress_proxy;
+    scope.policy_origin = scope.sidecar->meta.origin(scope.sidecar->outbound->line);
+  }
+
+  ByHost visible;
+  for (const auto& def : registry) {
+    if (exported_to(def->export_to, def->ns, ns)) {
+      visible[def->host].push_back(def);
+    } else {
+      scope.hidden.push_back({def, fmt::format("exportTo [{}] of {} does not include namespace {}",
+                                               join(def->export_to, ", "), def->origin->to_string(), ns)});
+    }
+  }
+  List<VirtualService> routes = visible_routes(all_routes, ns, mesh);
+  std::erase_if(routes, [&](const auto& route) { return !self.gateway && !on_mesh(*route); });
+
+  // Which definitions count at all, decided per host.
+  std::unordered_map<std::string, std::vector<ServiceDefPtr>> owned;
+  const auto settle = [&](const std::vector<ServiceDefPtr>& defs) {
+    const std::string owner = owner_namespace(defs, ns);
+    std::vector<ServiceDefPtr> kept;
+    for (const auto& def : defs) {
+      if (def->ns != owner) {
+        scope.hidden.push_back({def, fmt::format("{} is namespace {}'s", def->host, owner)});
+      } else if (!kept.empty() && !mergeable(*kept.front(), *def)) {
+        scope.hidden.push_back({def, fmt::format("older {} defines {} otherwise",
+                                                 kept.front()->origin->to_string(), def->host)});
+      } else {
+        kept.push_back(def);
+      }
+    }
+    // The Kubernetes Service speaks for the host.
+    std::stable_partition(kept.begin(), kept.end(), [](const auto& def) { return def->kubernetes; });
+    return kept;
+  };
+
+  const auto import = [&](EgressGroup& group, const ImportList* imports, std::optional<uint16_t> port) {
+    ByHost taken;
+    for (const auto& def : registry) {
+      if (!exported_to(def->export_to, def->ns, ns)) continue;
+      if (imports && !imports->takes_service(*def)) continue;
+      if (port && !def->port(*port)) continue;
+      taken[def->host].push_back(def);
+    }
+    for (auto& [host, defs] : taken) {
+      auto& kept = owned[host];
+      if (kept.empty()) kept = settle(defs);
+      Scope::Host& entry = scope.hosts[host];
+      const bool known = entry.owner != nullptr;
+      entry.owner = kept.front();
+      entry.defs = kept;
+      if (!port) {
+        entry.ports.reset();
+      } else if (!known) {
+        entry.ports = std::set<uint16_t>{*port};
+      } else if (entry.ports) {
+        entry.ports->insert(*port);
+      }
+    }
+    for (const auto& def : registry) {
+      const auto it = taken.find(def->host);
+      if (it == taken.end()) continue;
+      if (std::find(it->second.begin(), it->second.end(), def) == it->second.end()) continue;
+      const auto& kept = owned[def->host];
+      if (std::find(kept.begin(), kept.end(), def) != kept.end()) group.services.push_back({def, port});
+    }
+  };
+
+  if (!scope.sidecar || scope.sidecar->egress.empty()) {
+    EgressGroup group;
+    group.routes = routes;
+    import(group, nullptr, std::nullopt);
+    scope.groups.push_back(std::move(group));
+    std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
+    return scope;
+  }
+
+  std::map<std::string, std::set<uint16_t>> wanted;
+  for (const Sidecar::Egress& egress : scope.sidecar->egress) {
+    EgressGroup group;
+    group.listener = &egress;
+    const ImportList imports(egress.hosts, ns);
+    for (const auto& route : routes)
+      if (imports.takes_route(*route, mesh.domain)) group.routes.push_back(route);
+    std::optional<uint16_t> port;
+    if (egress.port && egress.port->number != 0) port = egress.port->number;
+    import(group, &imports, port);
+    import_destinations(group.routes, visible, mesh, wanted);
+    scope.groups.push_back(std::move(group));
+  }
+  // Where the imported routes lead has clusters, though its own address stays unknown.
+  for (const auto& [host, ports] : wanted) {
+    if (scope.hosts.contains(host)) continue;
+    const auto kept = settle(visible[host]);
+    Scope::Host entry{kept.front(), kept, std::nullopt};
+    if (!ports.contains(0)) {
+      entry.ports.emplace();
+      for (uint16_t port : ports)
+        if (std::any_of(kept.begin(), kept.end(), [&](const auto& def) { return def->port(port); }))
+          entry.ports->insert(port);
+      if (entry.ports->empty()) continue;
+    }
+    scope.hosts.emplace(host, std::move(entry));
+  }
+  for (const auto& [host, defs] : visible)
+    if (!owned.contains(host))
+      for (const auto& def : defs)
+        scope.hidden.push_back({def, fmt::format("{} does not import {}/{}",
+                                                 scope.sidecar->meta.origin()->to_string(), def->ns, host)});
+  std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
+  return scope;
+}
+
+void replace_hosts(Scope& scope, const HostSet& hosts, Scope part) {
+  for (const std::string& host : hosts) scope.hosts.erase(host);
+  scope.hosts.merge(part.hosts);
+  for (size_t i = 0; i < scope.groups.size(); ++i) {
+    EgressGroup& group = scope.groups[i];
+    group.routes = std::move(part.groups[i].routes);
+    std::erase_if(group.services, [&](const auto& one) { return hosts.contains(one.def->host); });
+    merge_into(group.services, std::move(part.groups[i].services),
+               [](const auto& a, const auto& b) { return precedes(a.def, b.def); });
+  }
+  std::erase_if(scope.hidden, [&](const auto& one) { return hosts.contains(one.def->host); });
+  merge_into(scope.hidden, std::move(part.hidden), by_host);
+}
+
+}  // namespace sockmesh::config

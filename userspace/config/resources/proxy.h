@@ -1,0 +1,24 @@
+// Which proxy it is: what an agent is told of itself at its start. Plain value.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "config/resources/resources.h"
+
+namespace sockmesh::config {
+
+enum class Role : uint8_t { kSidecar, kGateway };
+
+struct ProxyIdentity {
+  Role role = Role::kSidecar;
+  std::string pod, ns;         // POD_NAME, POD_NAMESPACE
+  std::vector<IpAddress> ips;  // INSTANCE_IP(S); empty: from the Pod object
+  Labels labels;               // used only when no Pod object is known
+  std::string node, cluster_id = "Kubernetes";
+  bool tproxy = false;  // interception mode
+};
+
+}  // namespace sockmesh::config
