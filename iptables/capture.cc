@@ -1,6 +1,6 @@
-// The functions below stand in the order in which Istio creates the rules, and the order is the meaning: in
-// ISTIO_OUTPUT the first rule that matches decides, and each early one is an exemption from a later one.
-// Numbers in comments are those of README.md.
+// The functions below stand in the order in which Istio creates the rules (one is ours), and the order is the
+// meaning: in ISTIO_OUTPUT the first rule that matches decides, and each early one is an exemption from a
+// later one. Numbers in comments are those of README.md.
 #include "iptables/capture.h"
 
 #include <algorithm>
@@ -200,12 +200,19 @@ class Builder {
           cause);
       return;
     }
+    // 20: not Istio's, see docs/decisions/017-syn-before-divert.md.
+    std::vector<Match> syn = which;
+    syn.emplace_back(match::Syn{});
+    append(Table::mangle, Chain::istio_inbound, syn, jump(Chain::istio_tproxy),
+           "A SYN goes to the proxy even if conntrack takes it for part of an earlier connection: the next "
+           "rule would leave it to the application.",
+           cause);
     std::vector<Match> established = which;
     established.push_back(ConntrackState{ConntrackState::established_or_related});
     append(Table::mangle, Chain::istio_inbound, established, jump(Chain::istio_divert),
            "Packets of a known connection need only be delivered to the proxy's socket.", cause);
     append(Table::mangle, Chain::istio_inbound, which, jump(Chain::istio_tproxy),
-           "A new connection goes to the proxy.", cause);
+           "What belongs to no known connection goes to the proxy, too.", cause);
   }
 
   // 9

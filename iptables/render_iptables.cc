@@ -33,6 +33,8 @@ std::string match_text(const Match& match, Family family) {
             return fmt::format("-m conntrack --ctstate {}",
                                m.kind == match::ConntrackState::invalid ? "INVALID" : "RELATED,ESTABLISHED");
           },
+          // As iptables-save prints --syn.
+          [](const match::Syn&) -> std::string { return "--tcp-flags FIN,SYN,RST,ACK SYN"; },
           [](const match::Mark& m) { return fmt::format("-m mark {}--mark {}", bang(m.negate), m.mark); },
           [](const match::ConnectionMark& m) { return fmt::format("-m connmark --mark {}", m.mark); },
       },

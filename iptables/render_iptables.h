@@ -13,9 +13,9 @@ std::string rule_text(const Rule& rule, Family family);
 // "-A ISTIO_OUTPUT ..." or "-I PREROUTING 1 ...".
 std::string rule_command(const Rule& rule, Family family);
 
-// What `iptables-restore --noflush` gets, byte for byte what istio-init hands to it: tables in alphabetical
-// order, a blank after the star, -N for each chain of ours, the rules in creation order, COMMIT. Empty if
-// there is no rule.
+// What `iptables-restore --noflush` gets, byte for byte what istio-init hands to it but for the rule of
+// docs/decisions/017-syn-before-divert.md: tables in alphabetical order, a blank after the star, -N for each
+// chain of ours, the rules in creation order, COMMIT. Empty if there is no rule.
 std::string restore_document(const Plan& plan, Family family);
 
 // The part of the document between "* table" and COMMIT, for a larger transaction to embed.

@@ -80,6 +80,7 @@ std::string match_text(const Match& match, const Rule& rule, Family family) {
             return m.kind == match::ConntrackState::invalid ? "meta l4proto tcp ct state invalid"
                                                             : "ct state related,established";
           },
+          [](const match::Syn&) -> std::string { return "tcp flags & (fin | syn | rst | ack) == syn"; },
           [](const match::Mark& m) { return fmt::format("meta mark {}{}", unequal(m.negate), m.mark); },
           [](const match::ConnectionMark& m) { return fmt::format("ct mark {}", m.mark); },
       },

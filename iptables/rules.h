@@ -98,6 +98,7 @@ struct Gid {
 struct ConntrackState {
   enum Kind : uint8_t { invalid, established_or_related } kind;
 };
+struct Syn {};  // TCP that asks for a connection: of FIN, SYN, RST and ACK only SYN
 struct Mark {
   uint32_t mark;
   bool negate = false;
@@ -110,7 +111,7 @@ struct ConnectionMark {
 using Match =
     std::variant<match::InInterface, match::OutInterface, match::Protocol, match::Source, match::Destination,
                  match::SourcePort, match::DestinationPort, match::NoneOfDestinationPorts, match::Uid,
-                 match::Gid, match::ConntrackState, match::Mark, match::ConnectionMark>;
+                 match::Gid, match::ConntrackState, match::Syn, match::Mark, match::ConnectionMark>;
 
 // What happens to a packet that matched.
 namespace target {

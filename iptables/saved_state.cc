@@ -169,6 +169,7 @@ std::string normal_form(std::string_view body, const GroupIds& groups) {
                       ((option == "--nfmask" || option == "--ctmask") && is_full_mask(value));
     if (drop) continue;  // -m only loads the match that the options after it belong to
     if (option == "-j" || option == "-g") in_target = true;
+    if (option == "--tcp-flags" && i + 1 < words.size()) value += " " + words[++i];  // the mask, what is set
     if (option == "--to-port") option = "--to-ports";
     if (option == "--set-xmark") option = "--set-mark";
     if (option == "-s" || option == "-d") value = address_form(value);

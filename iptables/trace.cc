@@ -121,6 +121,7 @@ class Walk {
             [&](const match::Uid& m) { return packet_.made_here && (packet_.uid == m.uid) != m.negate; },
             [&](const match::Gid& m) { return packet_.made_here && in_group(m.group) != m.negate; },
             [](const match::ConntrackState&) { return false; },  // a first packet is NEW
+            [](const match::Syn&) { return true; },              // and of TCP a SYN; Protocol says TCP
             [&](const match::Mark& m) { return (mark_ == m.mark) != m.negate; },
             [](const match::ConnectionMark& m) { return m.mark == 0; },
         },

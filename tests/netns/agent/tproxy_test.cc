@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
 
 #include "mesh.h"
 #include "test_support/eventually.h"
@@ -61,4 +62,46 @@ TEST_CASE("under TPROXY the application sees the client's own address") {
   EVENTUALLY(agent.log().size() == 1);
   CHECK(agent.log()[0].received == 1);
   CHECK(agent.log()[0].sent == 1);
+}
+
+TEST_CASE("TPROXY: a connection from the port of one that was reset does not go past the agent") {
+  const bool ipv6 = GENERATE(false, true);
+  CAPTURE(ipv6);
+  Mesh mesh;
+  Pod& client = mesh.pod("client-0", "10.12.3.10");
+  Pod& store = mesh.pod("store-0", "10.12.4.10");
+  Agent& agent = mesh.sidecar(store, "store-0", {.interception = "TPROXY"});
+
+  const SocketAddress service = store.at(7000, ipv6);
+  sockaddr_storage to{}, from{};
+  const socklen_t length = service.to_sockaddr(to);
+  client.at(40000, ipv6).to_sockaddr(from);
+  Fd listener;
+  store.netns.run([&] {
+    listener = stream_socket(service);
+    REQUIRE(bind(listener.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
+    REQUIRE(listen(listener.get(), 8) == 0);
+  });
+  for (size_t connections = 1; connections <= 3; ++connections) {
+    Fd connection;
+    client.netns.run([&] {
+      connection = stream_socket(service);
+      REQUIRE(bind(connection.get(), reinterpret_cast<const sockaddr*>(&from), length) == 0);
+      REQUIRE(connect(connection.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
+    });
+    Fd accepted(accept(listener.get(), nullptr, nullptr));
+    INFO(agent.errors());
+    REQUIRE(accepted);
+    // The agent never takes the client's own port.
+    CHECK(SocketAddress::peer_of(accepted.get())->port != 40000);
+    char byte = 'a';
+    REQUIRE(send(accepted.get(), &byte, 1, MSG_NOSIGNAL) == 1);
+    REQUIRE(recv(connection.get(), &byte, 1, 0) == 1);
+    const linger reset{1, 0};
+    setsockopt(accepted.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    accepted.reset();
+    CHECK(recv(connection.get(), &byte, 1, 0) == -1);
+    CHECK(errno == ECONNRESET);
+    EVENTUALLY(agent.log().size() == connections);
+  }
 }

@@ -171,6 +171,8 @@ void Signposts::relay(const Fd& accepted, uint32_t mark) {
     if (n > 0) text = "proxy, then " + std::string(buffer, static_cast<size_t>(n));
   }
   (void)send(accepted.get(), text.data(), text.size(), MSG_NOSIGNAL);
+  const linger reset{1, 0};
+  setsockopt(accepted.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
 std::string ask(const Netns& netns, const Question& question) {
@@ -179,7 +181,10 @@ std::string ask(const Netns& netns, const Question& question) {
     become(question.uid, question.gid);
     const Fd fd(socket(question.to.family(), (question.udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
     set_time_limit(fd.get());
-    if (question.from) must(bind_to(fd.get(), {*question.from, 0}), "bind");
+    if (question.from || question.from_port) {
+      const IpAddress from = question.from.value_or(IpAddress::any(question.to.ip.is_v6()));
+      must(bind_to(fd.get(), {from, question.from_port}), "bind");
+    }
     if (!connect_to(fd.get(), question.to)) {
       answer = errno == ECONNREFUSED ? "refused" : "no answer";
       return;

@@ -31,7 +31,7 @@ class Signposts {
   // UDP on the loopback addresses only, so that answers come from the address the question was redirected to.
   Signposts& loopback_udp(const std::string& name, uint16_t port);
   // A transparent proxy: takes connections whatever their destination, and makes its own to that destination
-  // from the client's address, marked. What the application answers is passed on.
+  // from the client's address, marked. What the application answers is passed on; then the client is reset.
   Signposts& transparent_proxy(uint16_t port, uint32_t mark);
   void start();
 
@@ -63,6 +63,7 @@ struct Question {
   uint32_t uid = 1000;
   uint32_t gid = 1000;
   std::optional<IpAddress> from;  // source address to bind to
+  uint16_t from_port = 0;         // and port; 0: any
   bool udp = false;
 };
 

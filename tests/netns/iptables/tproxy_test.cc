@@ -35,6 +35,10 @@ void prove(const std::string& backend) {
     const std::string own = (ipv6 ? app.v6 : app.v4).to_string();
     CHECK(ask(peer.netns, {.to = app.at(8080, ipv6)}) ==
           fmt::format("proxy, then application {} from {}", app.at(8080, ipv6).to_string(), client));
+    // conntrack takes a SYN for part of the connection before it, which the proxy reset, for as long as it
+    // remembers that one.
+    for (int again = 0; again < 3; ++again)
+      CHECK(ask(peer.netns, {.to = app.at(8080, ipv6), .from_port = 20001}).starts_with("proxy, then "));
     // An excluded port, and the application talking to its own pod, go without the proxy.
     CHECK(ask(peer.netns, {.to = app.at(15020, ipv6)}) ==
           fmt::format("application {} from {}", app.at(15020, ipv6).to_string(), client));
@@ -67,7 +71,10 @@ TEST_CASE("TPROXY with a list of ports") {
   INFO(result.log);
   REQUIRE(result.exit_code == 0);
   for (const bool ipv6 : {false, true}) {
-    CHECK(ask(peer.netns, {.to = app.at(8080, ipv6)}).starts_with("proxy, then application "));
+    for (int again = 0; again < 3; ++again) {
+      CHECK(ask(peer.netns, {.to = app.at(8080, ipv6), .from_port = 20001})
+                .starts_with("proxy, then application "));
+    }
     CHECK(ask(peer.netns, {.to = app.at(8082, ipv6)}).starts_with("application "));
   }
 }

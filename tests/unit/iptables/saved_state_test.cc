@@ -51,6 +51,8 @@ TEST_CASE("two spellings, one rule") {
        "-p udp -m udp --dport 53 -j REDIRECT --to-ports 15053"},
       {"-m owner --gid-owner java -j RETURN", "-m owner --gid-owner 202 -j RETURN"},
       {"-m conntrack --ctstate RELATED,ESTABLISHED -j X", "-m conntrack --ctstate ESTABLISHED,RELATED -j X"},
+      {"-p tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j X",
+       "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN --dport 80 -j X"},
       {"-p tcp -m multiport ! --dports 53,15008 -j X", "-p tcp -m multiport ! --dports 15008,53 -j X"},
   };
   for (const auto& [a, b] : same) CHECK(normal_form(a, groups) == normal_form(b, groups));
@@ -64,6 +66,8 @@ TEST_CASE("two spellings, one rule") {
       {"-s 10.0.0.1/32 -j X", "-d 10.0.0.1/32 -j X"},
       {"-p tcp -j X", "-p tcp -m comment --comment hello -j X"},
       {"! -d 0.0.0.0/0 -j X", "-j X"},
+      {"-p tcp --tcp-flags SYN,ACK SYN -j X", "-p tcp --tcp-flags SYN SYN,ACK -j X"},
+      {"-p tcp --tcp-flags SYN,ACK SYN -j X", "-p tcp ! --tcp-flags SYN,ACK SYN -j X"},
   };
   for (const auto& [a, b] : different) CHECK(normal_form(a, groups) != normal_form(b, groups));
 }
