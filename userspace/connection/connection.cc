@@ -1,6 +1,7 @@
 #include "connection/connection.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "connection/outcome.h"
@@ -22,6 +23,12 @@ constexpr Duration kProxyHeaderTimeout = std::chrono::seconds(15);
 // A pod that calls itself passes twice, outbound and inbound; gateways may lead to each other's ports. More
 // is a circle.
 constexpr uint32_t kMaxPasses = 4;
+
+// Reset, or closed both ways. Takes nothing from the socket, not its error either.
+bool gone(int fd) {
+  pollfd one{fd, 0, 0};
+  return poll(&one, 1, 0) == 1 && (one.revents & (POLLERR | POLLHUP)) != 0;
+}
 
 telemetry::ConnectionRecord new_record(uint64_t id, const Accepted& accepted, MonotonicTime now) {
   telemetry::ConnectionRecord record;
@@ -220,13 +227,15 @@ void Connection::connected(upstream::DialOutcome outcome) {
 }
 
 void Connection::relay(Fd upstream) {
-  datapath::reset_on_close(upstream.get());  // as the downstream, before its first byte
   const std::string header =
       proxy_header(cluster_->proxy_protocol, record().downstream_remote, record().downstream_local);
-  // The send buffer of a new connection takes these few bytes whole.
-  if (!header.empty() && send(upstream.get(), header.data(), header.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
-                             static_cast<ssize_t>(header.size()))
-    return finish(ResponseFlag::kUpstreamConnectionFailure, "the PROXY header could not be sent");
+  // An upstream that has reset already gets none: the relay passes on what it said before, and then the RST,
+  // of which send() would take the error. The send buffer of a new connection takes these few bytes whole.
+  if (!header.empty() && !gone(upstream.get()) &&
+      send(upstream.get(), header.data(), header.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+          static_cast<ssize_t>(header.size()))
+    return finish(ResponseFlag::kUpstreamRemoteReset, "the upstream reset before the PROXY header",
+                  Close::kReset);
 
   record().state = ConnectionState::kRelaying;
   scope_.opened();

@@ -1,7 +1,7 @@
 #include "upstream/connector.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -47,6 +47,20 @@ bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
+void reset_on_close(int fd) {
+  const linger abrupt{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+}
+
+// Whether its SYN was ever acknowledged by a SYN: the kernel counts it as a byte (tcp_snd_una_update()), and
+// an RST does not take that back. The error alone would not tell (ECONNABORTED and ETIMEDOUT come before and
+// after), and asking for it takes it.
+bool has_stood(int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_bytes_acked > 0;
+}
+
 void set_keepalive(int fd, const model::Keepalive& keepalive) {
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   // The kernel refuses what is out of its range (1..32767, probes 1..127); its own values then stay.
@@ -88,6 +102,7 @@ Result<Connecting> start_connect(const model::EndpointAddress& to, const Connect
   if (!fd) return fail(os_error("socket for " + model::to_string(to)));
 
   if (target.family != AF_UNIX) {
+    reset_on_close(fd.get());
     set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // the application has decided how to cut its writes already
     if (options.keepalive) set_keepalive(fd.get(), *options.keepalive);
     if (options.mark != 0) set(fd.get(), SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
@@ -101,6 +116,7 @@ Result<Connecting> start_connect(const model::EndpointAddress& to, const Connect
 }
 
 int connect_result(int fd) {
+  if (has_stood(fd)) return 0;
   int error = 0;
   socklen_t length = sizeof error;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;

@@ -26,10 +26,14 @@ struct Connecting {
   bool established = false;  // false: wait until it is writable, then ask connect_result()
 };
 
-// An error's os_error is errno. `to` is a socket address or a Unix path.
+// An error's os_error is errno. `to` is a socket address or a Unix path. A TCP socket is set to send RST when
+// it is closed (SO_LINGER{1,0}): whoever gives it up before a flow has ended in order, by dying too, must not
+// let the server take that for the client's FIN.
 Result<Connecting> start_connect(const model::EndpointAddress& to, const ConnectOptions& options);
 
-// 0, or the errno with which connecting failed.
+// 0, or the errno with which connecting failed. 0 too for a connection that stood and has been reset before
+// anybody looked: that is no refusal, and its error, which the kernel tells once, is left to whoever reads
+// from it.
 int connect_result(int fd);
 
 // Envoy's texts for the access log: "delayed connect error: Connection refused", and "immediate ..." when

@@ -1,5 +1,6 @@
 // A process that dies with connections that are not relayed yet: held, looked at, waiting for the upstream.
-// The client has got nothing, and must not take that for a whole answer.
+// The client has got nothing, and must not take that for a whole answer; nor the upstream, for a whole
+// request.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,9 +18,10 @@ using namespace sockmesh::test;
 
 namespace {
 
-enum class Until { held, inspecting, connecting, relaying };
+// dialled: connect() was called and succeeded, and nobody has looked yet.
+enum class Until { held, inspecting, connecting, dialled, relaying };
 const char* to_string(Until state) {
-  constexpr const char* kNames[] = {"held", "inspecting", "connecting", "relaying"};
+  constexpr const char* kNames[] = {"held", "inspecting", "connecting", "dialled", "relaying"};
   return kNames[static_cast<size_t>(state)];
 }
 
@@ -41,16 +43,21 @@ struct Living {
   Living self{proxy.address().port, {}};
   const std::string folder = std::filesystem::path(proxy.mesh().access_log_file).parent_path();
   folder.copy(self.folder, sizeof self.folder - 1);
+  if (until == Until::dialled) proxy.stop_in(telemetry::ConnectionState::kConnecting);
   if (write(tell, &self, sizeof self) != sizeof self) _exit(1);
   using telemetry::ConnectionState;
   const ConnectionState wanted = until == Until::held         ? ConnectionState::kAccepted
                                  : until == Until::inspecting ? ConnectionState::kInspecting
                                  : until == Until::connecting ? ConnectionState::kConnecting
                                                               : ConnectionState::kRelaying;
-  (void)eventually([&] {
-    const auto flows = proxy.flows();
-    return flows.size() == 1 && flows[0].state == wanted;
-  });
+  if (until == Until::dialled) {
+    proxy.stopped();
+  } else {
+    (void)eventually([&] {
+      const auto flows = proxy.flows();
+      return flows.size() == 1 && flows[0].state == wanted;
+    });
+  }
   if (write(tell, "x", 1) != 1) _exit(1);
   for (;;) pause();
 }
@@ -68,7 +75,8 @@ Fd dial(uint16_t port) {
 }  // namespace
 
 TEST_CASE("killed before or while it relays, the client is reset") {
-  const auto until = GENERATE(Until::held, Until::inspecting, Until::connecting, Until::relaying);
+  const auto until =
+      GENERATE(Until::held, Until::inspecting, Until::connecting, Until::dialled, Until::relaying);
   INFO(to_string(until));
   Server upstream(false, until == Until::connecting ? 0 : 16);
   int pipes[2];
@@ -90,5 +98,5 @@ TEST_CASE("killed before or while it relays, the client is reset") {
   waitpid(child, nullptr, 0);
   std::filesystem::remove_all(self.folder);
   CHECK(client.end() == "reset");
-  if (until == Until::relaying) CHECK(upstream.accept().end() == "reset");
+  if (until >= Until::dialled) CHECK(upstream.accept().end() == "reset");
 }

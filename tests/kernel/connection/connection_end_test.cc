@@ -1,7 +1,5 @@
 // An agent that ends resets whatever is open, in whichever state it is: the client sees RST, the log has its
 // line, and nothing that goes on is touched.
-#include <sys/socket.h>
-
 #include <catch2/catch.hpp>
 
 #include "proxy.h"
@@ -19,20 +17,6 @@ std::vector<event::Backend> backends() {
   if (event::Loop::create(event::Backend::kIoUring)) offered.push_back(event::Backend::kIoUring);
   return offered;
 }
-
-// A server that answers no SYN: its backlog is full.
-struct BlackHole {
-  explicit BlackHole(bool ipv6) : server(ipv6, 0) {
-    for (Fd& filler : fillers) {
-      filler = Fd(socket(server.address().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      sockaddr_storage storage{};
-      const socklen_t length = server.address().to_sockaddr(storage);
-      connect(filler.get(), reinterpret_cast<const sockaddr*>(&storage), length);
-    }
-  }
-  Server server;
-  Fd fillers[2];
-};
 
 constexpr size_t kClients = 3;
 

@@ -88,6 +88,20 @@ bool Server::nobody_waits() const {
   return poll(&one, 1, 0) == 0;
 }
 
+BlackHole::BlackHole(bool ipv6) : server(ipv6, 0) {
+  for (Fd& filler : fillers) {
+    filler = Fd(socket(server.address().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_storage storage{};
+    const socklen_t length = server.address().to_sockaddr(storage);
+    connect(filler.get(), reinterpret_cast<const sockaddr*>(&storage), length);
+  }
+}
+
+void BlackHole::answer() {
+  fillers[1].reset();
+  server.accept();
+}
+
 SocketAddress nobody() {
   // Bound but not listening: nobody else gets the port while the test runs.
   static const Fd holder = [] {
@@ -126,6 +140,7 @@ Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_
 }
 
 Proxy::~Proxy() {
+  if (stop_) go_on();
   loop_->stop();
   thread_.join();
 }
@@ -176,6 +191,37 @@ void Proxy::end() {
     done->set_value();
   });
   done->get_future().wait();
+}
+
+struct Proxy::Stop {
+  telemetry::ConnectionState state;
+  std::promise<void> reached, over;
+};
+
+void Proxy::stop_in(telemetry::ConnectionState state) {
+  stop_ = std::make_shared<Stop>();
+  stop_->state = state;
+  loop_->post([this, stop = stop_] { stop_or_look_again(stop); });
+}
+
+// Comes round once a turn. A connection that is made in one turn is looked at in the next one at the
+// earliest, and there behind this: what is ready is dispatched in the order in which it became so.
+void Proxy::stop_or_look_again(const std::shared_ptr<Stop>& stop) {
+  const auto flows = telemetry_->flows();
+  if (!std::ranges::any_of(flows, [&](const auto& flow) { return flow.state == stop->state; }))
+    return loop_->post([this, stop] { stop_or_look_again(stop); });
+  stop->reached.set_value();
+  stop->over.get_future().wait();
+}
+
+void Proxy::stopped() {
+  REQUIRE(stop_->reached.get_future().wait_for(patient(std::chrono::seconds(10))) ==
+          std::future_status::ready);
+}
+
+void Proxy::go_on() {
+  stop_->over.set_value();
+  stop_.reset();
 }
 
 void Proxy::lead_to(const std::string& name, const std::vector<SocketAddress>& endpoints) {

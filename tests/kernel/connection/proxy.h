@@ -51,6 +51,14 @@ class Server {
   SocketAddress address_;
 };
 
+// A server that answers no SYN until it is asked to: its backlog is full.
+struct BlackHole {
+  explicit BlackHole(bool ipv6);
+  void answer();  // the next SYN, which the kernel repeats within a second
+  Server server;
+  Fd fillers[2];
+};
+
 // An address on which nobody listens.
 SocketAddress nobody();
 
@@ -76,6 +84,11 @@ class Proxy {
 
   Peer connect();
   void end();  // resets all that is open, as an agent does that ends
+  // The worker stands still once a connection is in `state`, from stopped() to go_on(): what the network does
+  // meanwhile has happened before it looks again. In kConnecting connect() was called and not yet asked for.
+  void stop_in(telemetry::ConnectionState state);
+  void stopped();  // waits for it
+  void go_on();
   SocketAddress address() const { return address_; }
   LogLine logged();  // of the next connection that ended
   size_t log_lines() const;
@@ -84,6 +97,9 @@ class Proxy {
   std::vector<telemetry::ConnectionRecord> flows();
 
  private:
+  struct Stop;
+  void stop_or_look_again(const std::shared_ptr<Stop>& stop);
+
   TempDir dir_;
   size_t lines_read_ = 0;
 
@@ -104,6 +120,7 @@ class Proxy {
   std::unique_ptr<upstream::Upstreams> upstreams_;
   std::unique_ptr<connection::Connections> connections_;
   std::unique_ptr<connection::Acceptor> acceptor_;
+  std::shared_ptr<Stop> stop_;
   std::thread thread_;
 };
 

@@ -166,6 +166,36 @@ TEST_CASE("relay matrix: last words followed at once by RST") {
   }
 }
 
+// A peer does not wait until there is a relay: it may be gone between the handshake and somebody's look.
+TEST_CASE("relay matrix: a side that was reset before the relay began") {
+  const auto cell = GENERATE(from_range(matrix()));
+  const bool by_client = GENERATE(false, true);
+  const bool after_fin = GENERATE(false, true);
+  const std::string words = GENERATE("", "220 ready");
+  INFO(describe(cell) << (by_client ? ", by the client" : ", by the server")
+                      << (after_fin ? ", after FIN" : "") << ", " << words.size() << " bytes");
+  RelayWorld world(cell.lane);
+  Legs legs = connect_legs(cell.ipv6);
+  Fd& breaker = by_client ? legs.client : legs.server;
+  Fd& peer = by_client ? legs.server : legs.client;
+  const int broken = (by_client ? legs.sockets.downstream : legs.sockets.upstream).get();
+  put(breaker, words);
+  put(peer, "hello");
+  if (after_fin) shutdown(breaker.get(), SHUT_WR);
+  reset_close(breaker);
+  pollfd one{broken, 0, 0};
+  EVENTUALLY((poll(&one, 1, 0) == 1 && (one.revents & POLLERR)));
+  const size_t flow = world.relay(std::move(legs.sockets));
+  const Outcome outcome = world.wait_for_outcome(flow);
+  CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
+  CHECK((by_client ? outcome.progress.received : outcome.progress.sent) == words.size());
+  CHECK(get(peer, words.size()) == words);
+  // After a FIN the stream was complete, and what the peer says finds nobody.
+  const End end = wait_for_end(peer);
+  CHECK((end == End::rst || (after_fin && end == End::fin)));
+  CHECK(world.stats().watchdog_resets == 0);
+}
+
 TEST_CASE("a direct connection delivers last words followed at once by RST") {
   const bool ipv6 = GENERATE(false, true);
   const bool abrupt = GENERATE(false, true);

@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "test_support/eventually.h"
 #include "test_support/netns.h"
 #include "test_support/temp_dir.h"
 
@@ -59,6 +60,53 @@ TEST_CASE("keepalive is on when it is asked for, with the values given") {
   CHECK(option(kept->socket, IPPROTO_TCP, TCP_KEEPCNT) == 3);
   CHECK(option(kept->socket, IPPROTO_TCP, TCP_KEEPIDLE) == 60);
   CHECK(option(kept->socket, IPPROTO_TCP, TCP_KEEPINTVL) == 7);
+}
+
+TEST_CASE("a refused connect is told from a connection that was reset before anybody looked") {
+  const bool ipv6 = GENERATE(false, true);
+  SECTION("refused") {
+    Fd server = listening({IpAddress::loopback(ipv6), 0});
+    const auto address = SocketAddress::local_of(server.get()).value();
+    server.reset();
+    auto connecting = start_connect(address, {});
+    REQUIRE(connecting);
+    CHECK(outcome(*connecting) == ECONNREFUSED);
+  }
+  SECTION("reset, with and without words and FIN before") {
+    const bool words = GENERATE(false, true), fin = GENERATE(false, true);
+    const Fd server = listening({IpAddress::loopback(ipv6), 0});
+    auto connecting = start_connect(SocketAddress::local_of(server.get()).value(), {});
+    REQUIRE(connecting);
+    Fd peer(accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    REQUIRE(peer);
+    if (words) REQUIRE(send(peer.get(), "words", 5, 0) == 5);
+    if (fin) REQUIRE(shutdown(peer.get(), SHUT_WR) == 0);
+    const linger abrupt{1, 0};
+    setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+    peer.reset();
+    const int fd = connecting->socket.get();
+    pollfd one{fd, POLLOUT, 0};
+    EVENTUALLY((poll(&one, 1, 0) == 1 && (one.revents & POLLERR)));
+    CHECK(connect_result(fd) == 0);
+    char buffer[8];
+    if (words) CHECK(recv(fd, buffer, sizeof buffer, 0) == 5);
+    if (fin) CHECK(recv(fd, buffer, sizeof buffer, 0) == 0);
+    CHECK(option(connecting->socket, SOL_SOCKET, SO_ERROR) == (fin ? EPIPE : ECONNRESET));  // still to be had
+  }
+}
+
+TEST_CASE("a connection that is given up before it is relayed ends with RST") {
+  const bool ipv6 = GENERATE(false, true);
+  const bool looked_at = GENERATE(false, true);
+  const Fd server = listening({IpAddress::loopback(ipv6), 0});
+  auto connecting = start_connect(SocketAddress::local_of(server.get()).value(), {});
+  REQUIRE(connecting);
+  const Fd peer(accept4(server.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (looked_at) CHECK(outcome(*connecting) == 0);
+  connecting->socket.reset();
+  char byte;
+  CHECK(recv(peer.get(), &byte, 1, 0) == -1);
+  CHECK(errno == ECONNRESET);
 }
 
 TEST_CASE("a source that is bound late shares its ports between destinations") {
