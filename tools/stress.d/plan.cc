@@ -15,7 +15,7 @@ constexpr uint64_t kMegabyte = 1'000'000;
 
 struct Kind {
   std::string_view name;
-  unsigned weight;  // 0: only when it is asked for by name
+  unsigned weight;
   void (*make)(Random&, FlowPlan&);
 };
 
@@ -133,7 +133,8 @@ void server_reset(Random& random, FlowPlan& plan) {
   plan.server.gates = {{.at = plan.server.send, .received = 1 + random.below((plan.client.send + 1) / 2)}};
 }
 
-// The same at once: the kernel has connected the ends, and the agents may not have looked yet.
+// The same at once: the kernel has connected the ends, and the agents may not have looked at their connect()
+// yet.
 void hasty_client_reset(Random& random, FlowPlan& plan) {
   plan.client.send = random.about(0, 1000);
   plan.client.close = Close::kReset;
@@ -141,6 +142,7 @@ void hasty_client_reset(Random& random, FlowPlan& plan) {
 
 void hasty_server_reset(Random& random, FlowPlan& plan) {
   plan.client.send = random.about(0, 1000);
+  if (random.percent(50)) plan.server.send = random.about(0, 1000);
   plan.server.close = Close::kReset;
 }
 
@@ -170,8 +172,8 @@ constexpr Kind kKinds[] = {
     {"client-reset", 6, client_reset},
     {"server-reset", 6, server_reset},
     {"early-answer", 4, early_answer},
-    {"hasty-client-reset", 0, hasty_client_reset},
-    {"hasty-server-reset", 0, hasty_server_reset},
+    {"hasty-client-reset", 3, hasty_client_reset},
+    {"hasty-server-reset", 3, hasty_server_reset},
 };
 
 void insert_gate(Script& script, Gate gate) {
@@ -266,20 +268,17 @@ FlowPlan plan_flow(uint64_t seed, uint64_t number, const std::vector<std::string
   const auto is_allowed = [&](const Kind& kind) {
     return allowed.empty() || std::find(allowed.begin(), allowed.end(), kind.name) != allowed.end();
   };
-  const auto weight_of = [&](const Kind& kind) {
-    return allowed.empty() ? kind.weight : std::max(kind.weight, 1u);
-  };
   unsigned all = 0;
-  for (const Kind& kind : kKinds) all += is_allowed(kind) ? weight_of(kind) : 0;
+  for (const Kind& kind : kKinds) all += is_allowed(kind) ? kind.weight : 0;
   uint64_t drawn = random.below(all);
   for (const Kind& kind : kKinds) {
     if (!is_allowed(kind)) continue;
-    if (drawn < weight_of(kind)) {
+    if (drawn < kind.weight) {
       plan.kind = kind.name;
       kind.make(random, plan);
       break;
     }
-    drawn -= weight_of(kind);
+    drawn -= kind.weight;
   }
   plan.ipv6 = random.percent(50);
   vary(random, plan.client, plan.server.send);
