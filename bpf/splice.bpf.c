@@ -424,10 +424,11 @@ int splice_verdict(struct __sk_buff *skb)
 	if (d->state & (SPLICE_BROKEN | SPLICE_URGENT))
 		return pass(d, slot, len, d->state & SPLICE_BROKEN ? SPLICE_REASON_BROKEN : SPLICE_REASON_URGENT);
 	word = READ_ONCE(d->user_word);
-	if ((word & SPLICE_COUNT_MASK) != d->passed || !READ_ONCE(control.enabled))
+	if ((word & SPLICE_COUNT_MASK) != d->passed)
 		return pass(d, slot, len, SPLICE_REASON_DISARMED);
 
-	if (!(word & SPLICE_ARMED))
+	/* Switched off or disarmed, it begins to PASS with as much care as at any other time. */
+	if (!(word & SPLICE_ARMED) || !READ_ONCE(control.enabled))
 		return turn(skb, d, slot, len, SPLICE_REASON_DISARMED, &view, 0);
 	if (!take_credit(d, len)) {
 		if (!look(d, &view))

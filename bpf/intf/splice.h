@@ -92,7 +92,7 @@ enum splice_reason {
 /* One for the process. */
 struct splice_control {
 	/* Written by user space. */
-	__u32 enabled;    /* the kill switch: 0 makes every socket PASS */
+	__u32 enabled;    /* the kill switch: 0 makes every socket PASS, once nothing waits in its queue */
 	__u32 limit_skbs; /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many in need */
 	__u32 limit_bytes; /* bytes that may be on their way to one target's peer: unsent, unacknowledged or waiting;
 			      SPLICE_SOFT of them unless there is need */

@@ -102,6 +102,18 @@ TEST_CASE("an answer whose sender resets right behind it does not wait behind an
   CHECK(world.maps().stats().behind == 0);
 }
 
+TEST_CASE("the kill switch does not put an answer behind an upload either") {
+  const bool by_client = GENERATE(true, false);  // uploaded
+  SockmapWorld world;
+  HeldUpload flow(world, false, by_client);
+  world.maps().set_enabled(false);
+  const std::string words(200, 'w');
+  flow.answer_and_reset(words);
+  CHECK(flow.hear() == words);
+  world.wait_for_outcome(flow.flow);
+  CHECK(world.maps().stats().behind == 0);
+}
+
 TEST_CASE("what is redirected between two readings is not sent because of that, and no count falls") {
   SockmapWorld world;
   HeldUpload flow(world, false, false);
