@@ -23,6 +23,7 @@ struct Run {
   std::vector<std::string_view> kinds;         // all when empty
   std::chrono::milliseconds patience{30'000};  // without a byte, pauses aside, a flow is stuck
   SocketAddress service4, service6;            // without port
+  bool lossy = false;  // packets are lost: then an RST can be all that comes of what was sent before it
   Ledger* ledger = nullptr;
 
   std::atomic<uint64_t> next{0};

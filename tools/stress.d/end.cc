@@ -1,6 +1,8 @@
 #include "end.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include <cstring>
 
@@ -72,10 +74,16 @@ void End::reset_and_close() {
   socket_.reset();
 }
 
+void End::close_unread() {
+  int bytes = 0;
+  if (ioctl(socket_.get(), SIOCOUTQNSD, &bytes) == 0) unsent_ = static_cast<uint64_t>(bytes);
+  socket_.reset();
+}
+
 void End::close_if_over(bool peer) {
   const bool written = sent_ == script_->send && gate_open_;
   if (script_->close != Close::kFin) {
-    if (written && peer) script_->close == Close::kReset ? reset_and_close() : socket_.reset();
+    if (written && peer) script_->close == Close::kReset ? reset_and_close() : close_unread();
     if (!open()) return;
   }
   if (was_reset_ && (ended_ || received() >= script_->reads)) return socket_.reset();

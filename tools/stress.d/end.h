@@ -48,6 +48,9 @@ class End {
 
   uint64_t sent() const { return sent_; }
   uint64_t received() const { return checker_.taken(); }
+  // Of the bytes it wrote, those that its kernel had not sent when it closed with bytes unread: an RST goes
+  // in their place, so nobody can get them. At most so many: some may have been sent in that very moment.
+  uint64_t unsent() const { return unsent_; }
   bool ended() const { return ended_; }          // saw the peer's FIN
   bool was_reset() const { return was_reset_; }  // saw an RST
   const std::string& error() const { return error_; }
@@ -59,6 +62,7 @@ class End {
   void write_some(Scratch& scratch);
   void close_if_over(bool peer);
   void reset_and_close();
+  void close_unread();
   void failed(int error);
   bool may_read() const;
   bool passes_gates();
@@ -71,7 +75,7 @@ class End {
   Random random_;
   Checker checker_;
   MonotonicTime now_{};
-  uint64_t sent_ = 0, paced_ = 0;
+  uint64_t sent_ = 0, paced_ = 0, unsent_ = 0;
   size_t gate_ = 0, stall_ = 0;
   bool gate_open_ = false;  // nothing to wait for but bytes
   bool pausing_ = false;    // at a gate

@@ -118,6 +118,7 @@ Outcome run_phase(const Options& options, const std::string& mode, const std::st
   run.patience = test::patient(std::chrono::seconds(30));
   run.service4 = world.service(false);
   run.service6 = world.service(true);
+  run.lossy = options.loss > 0;
   run.ledger = ledger->get();
   run.next = first;
   run.end = first + flows;

@@ -146,8 +146,8 @@ void hasty_server_reset(Random& random, FlowPlan& plan) {
   plan.server.close = Close::kReset;
 }
 
-// The server answers and closes before it has read the request: the answer must arrive. It is small enough to
-// be in the client's queue, or on its way there, before the RST is.
+// The server answers and closes before it has read the request: what its kernel has sent of the answer by
+// then must arrive. That is small enough to be in the client's queue, or on its way there, before the RST is.
 void early_answer(Random& random, FlowPlan& plan) {
   plan.client.send = 100'000 + random.about(0, 4 * kMegabyte);
   plan.server.send = 1 + random.about(0, 8000);
