@@ -79,9 +79,9 @@ BuiltinChain::BuiltinChain(const Plan& plan, const Running& running, Table table
     for (size_t r = 0; r < rules_.size() && !claim(r, w); ++r) {
     }
   }
-  for (size_t w = wanted_.size(); w-- > 0;) {
-    if (wanted_[w].rule->insert) continue;
-    for (size_t r = rules_.size(); r-- > 0 && !claim(r, w);) {
+  for (size_t w = wanted_.size(); w > 0;) {
+    if (wanted_[--w].rule->insert) continue;
+    for (size_t r = rules_.size(); r > 0 && !claim(r - 1, w); --r) {
     }
   }
   for (size_t r = 0; r < rules_.size(); ++r) {
@@ -148,8 +148,8 @@ void compare_own_chain(const Plan& plan, const Running& running, Table table, Ch
       have_left.erase(at);
   }
   const bool same_rules = have_left.empty() && wanted.size() == have.size();
-  for (size_t i = have.size(); i-- > 0;) {
-    if (const auto at = have_left.find(have_forms[i]); at != have_left.end()) {
+  for (size_t i = have.size(); i > 0;) {
+    if (const auto at = have_left.find(have_forms[--i]); at != have_left.end()) {
       add(Kind::unexpected_rule, have[i]->body);
       have_left.erase(at);
     }
@@ -193,8 +193,8 @@ std::string removal_commands(const Plan& plan, const Running& running, Table tab
   for (const Chain chain : kBuiltin) {
     const BuiltinChain builtin(plan, running, table, chain);
     // By number from the last to the first: a rule of somebody else may read the same.
-    for (size_t r = builtin.rules().size(); r-- > 0;) {
-      if (builtin.ours(r)) remove += fmt::format("-D {} {}\n", chain_name(chain), r + 1);
+    for (size_t number = builtin.rules().size(); number > 0; --number) {
+      if (builtin.ours(number - 1)) remove += fmt::format("-D {} {}\n", chain_name(chain), number);
     }
   }
   // A chain of somebody else that jumps to one of ours would keep it from being removed.

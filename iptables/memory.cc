@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/arithmetic.h"
 #include "base/strings.h"
 
 namespace sockmesh::iptables {
@@ -38,7 +39,7 @@ std::string absence_note(const std::string& where) {
 }
 
 // FNV-1a, 64 bits: a name for a rule, short enough for a chain's name.
-uint64_t hash_of(std::string_view text) {
+SOCKMESH_WRAPS uint64_t hash_of(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325ull;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
   return hash;

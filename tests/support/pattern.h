@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::test {
 
 // Fills `out` with the bytes of stream `id` from `offset` on.
@@ -17,7 +19,7 @@ void fill_pattern(uint64_t id, uint64_t offset, std::span<std::byte> out);
 std::optional<size_t> first_mismatch(uint64_t id, uint64_t offset, std::span<const std::byte> data);
 
 // A good 64-bit hash (splitmix64): makes ids from small numbers.
-constexpr uint64_t mix(uint64_t value) {
+SOCKMESH_WRAPS constexpr uint64_t mix(uint64_t value) {
   value += 0x9e3779b97f4a7c15ull;
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
   value = (value ^ (value >> 27)) * 0x94d049bb133111ebull;

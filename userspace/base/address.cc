@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/arithmetic.h"
 #include "base/strings.h"
 
 namespace sockmesh {
@@ -149,7 +150,8 @@ std::string Prefix::to_string() const { return fmt::format("{}/{}", address.to_s
 
 }  // namespace sockmesh
 
-size_t std::hash<sockmesh::IpAddress>::operator()(const sockmesh::IpAddress& ip) const noexcept {
+SOCKMESH_WRAPS size_t
+std::hash<sockmesh::IpAddress>::operator()(const sockmesh::IpAddress& ip) const noexcept {
   uint64_t high, low;
   std::memcpy(&high, ip.bytes().data(), 8);
   std::memcpy(&low, ip.bytes().data() + 8, 8);

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/arithmetic.h"
 #include "base/result.h"
 
 namespace sockmesh {
@@ -86,7 +87,7 @@ struct std::hash<sockmesh::IpAddress> {
 };
 template <>
 struct std::hash<sockmesh::SocketAddress> {
-  size_t operator()(const sockmesh::SocketAddress& address) const noexcept {
+  SOCKMESH_WRAPS size_t operator()(const sockmesh::SocketAddress& address) const noexcept {
     return std::hash<sockmesh::IpAddress>{}(address.ip) ^ (address.port * 0x9e3779b97f4a7c15ull);
   }
 };

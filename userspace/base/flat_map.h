@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh {
 
 template <typename Key, typename Value>
@@ -74,7 +76,7 @@ class FlatMap {
     return slots;
   }
   // Hashes may be weak (addresses of objects, say): the high bits of the product are not.
-  size_t home(const Key& key) const {
+  SOCKMESH_WRAPS size_t home(const Key& key) const {
     const uint64_t mixed = static_cast<uint64_t>(std::hash<Key>{}(key)) * 0x9e3779b97f4a7c15ull;
     return static_cast<size_t>(mixed >> 32) & (slots_.size() - 1);
   }

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh {
 
 const std::string Text::kEmpty;
@@ -32,7 +34,8 @@ class TextTable {
     return slots_[slot];
   }
 
-  void release(Text::Shared* shared) {
+  // Distances are modulo the size of the table.
+  SOCKMESH_WRAPS void release(Text::Shared* shared) {
     const std::lock_guard lock(mutex_);
     // Somebody may have asked for the same characters since.
     if (shared->users.fetch_sub(1, std::memory_order_acq_rel) != 1) return;

@@ -21,7 +21,7 @@ const std::vector<char>& pattern() {
     std::vector<char> made(2 * kPatternBytes);
     uint32_t state = 12345;
     for (size_t i = 0; i < kPatternBytes; ++i) {
-      state = state * 1664525 + 1013904223;
+      state = static_cast<uint32_t>(uint64_t{state} * 1664525 + 1013904223);
       made[i] = made[i + kPatternBytes] = static_cast<char>(state >> 24);
     }
     return made;

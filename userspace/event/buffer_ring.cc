@@ -55,7 +55,7 @@ Result<BufferRing> BufferRing::create(io_uring& ring, unsigned buffers, unsigned
     return fail(os_error("registering a buffer ring", -result));
   }
   io_uring_buf_ring_init(made.ring_);
-  for (unsigned id = buffers; id-- > 0;) made.free_.push_back(static_cast<uint16_t>(id));
+  for (unsigned id = buffers; id > 0; --id) made.free_.push_back(static_cast<uint16_t>(id - 1));
   made.fill_line();
   return made;
 }

@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::model {
 
 namespace {
@@ -28,14 +30,14 @@ class Hash {
   Hash& operator<<(const SocketAddress& address) { return *this << address.ip << address.port; }
   Hash& operator<<(const Prefix& prefix) { return *this << prefix.address << prefix.length; }
   // Mixed once more: parts that differ little must not add up alike.
-  uint64_t value() const {
+  SOCKMESH_WRAPS uint64_t value() const {
     uint64_t mixed = (value_ ^ (value_ >> 33)) * 0xff51afd7ed558ccdull;
     mixed = (mixed ^ (mixed >> 33)) * 0xc4ceb9fe1a85ec53ull;
     return mixed ^ (mixed >> 33);
   }
 
  private:
-  void mix(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3ull; }
+  SOCKMESH_WRAPS void mix(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3ull; }
   uint64_t value_ = 0xcbf29ce484222325ull;
 };
 

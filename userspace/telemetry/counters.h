@@ -16,13 +16,15 @@
 
 namespace sockmesh::telemetry {
 
-// One number with one writing thread. A gauge goes down by adding the complement: sums are modulo 2^64.
+// One number with one writing thread. A gauge never goes below 0: its ups and downs are all in that thread.
 class Counter {
  public:
   void add(uint64_t n) {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
-  void subtract(uint64_t n) { add(~n + 1); }
+  void subtract(uint64_t n) {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
   uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:

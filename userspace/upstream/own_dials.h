@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "base/address.h"
+#include "base/arithmetic.h"
 
 namespace sockmesh::upstream {
 
@@ -58,7 +59,7 @@ class OwnDials {
 
  private:
   struct Hash {
-    size_t operator()(const Key& key) const {
+    SOCKMESH_WRAPS size_t operator()(const Key& key) const {
       const std::hash<SocketAddress> hash;
       return hash(key.first) * 31 + hash(key.second);
     }

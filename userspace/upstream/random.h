@@ -5,16 +5,18 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::upstream {
 
-inline uint64_t mix64(uint64_t x) {
+SOCKMESH_WRAPS inline uint64_t mix64(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
   return x ^ (x >> 31);
 }
 
 // FNV-1a, finished by mix64 so that keys differing in the last byte land far apart on a ring.
-inline uint64_t hash64(std::string_view text) {
+SOCKMESH_WRAPS inline uint64_t hash64(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325ull;
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
   return mix64(hash);
@@ -23,7 +25,7 @@ inline uint64_t hash64(std::string_view text) {
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t next() { return mix64(state_ += 0x9e3779b97f4a7c15ull); }
+  SOCKMESH_WRAPS uint64_t next() { return mix64(state_ += 0x9e3779b97f4a7c15ull); }
   // Uniform in 0..bound-1; `bound` is not 0.
   uint64_t below(uint64_t bound) {
     return static_cast<uint64_t>((static_cast<__uint128_t>(next()) * bound) >> 64);

@@ -167,7 +167,7 @@ TEST_CASE("when too many redirected bytes wait in the kernel, flows that add to 
     return world.progress(other.flow).lane == Lane::kSkSkb;
   }));
   // They are written after all.
-  lose_in_backlog(world, adding, -1000ull);
+  lose_in_backlog(world, adding, UINT64_MAX - 999);  // 1000 less: the sum is modulo 2^64
   CHECK(eventually([&] {
     say(adding.client, adding.server, "hello");
     say(adding.server, adding.client, "hello");

@@ -2,15 +2,17 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
 #include "base/strings.h"
 
 namespace sockmesh::config {
 
 namespace {
 
+SOCKMESH_WRAPS uint64_t mix(uint64_t a, uint64_t b) { return (a ^ b) * 0x9e3779b97f4a7c15ull + (a >> 29); }
+
 uint64_t label_key(std::string_view ns, std::string_view key, std::string_view value) {
   const std::hash<std::string_view> hash;
-  const auto mix = [](uint64_t a, uint64_t b) { return (a ^ b) * 0x9e3779b97f4a7c15ull + (a >> 29); };
   return mix(mix(hash(ns), hash(key)), hash(value));
 }
 

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/arithmetic.h"
 #include "base/fd.h"
 #include "config/manifest/yaml.h"
 #include "config/source/folder_scan.h"
@@ -22,7 +23,7 @@ namespace sockmesh::config {
 namespace {
 
 // FNV-1a: only equality of a file with itself is asked of it.
-uint64_t hash_of(std::string_view text) {
+SOCKMESH_WRAPS uint64_t hash_of(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return hash;
