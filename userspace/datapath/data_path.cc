@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "datapath/epoll_relay.h"
+#include "datapath/late_resets.h"
 #include "datapath/sockmap_lane.h"
 #include "datapath/sockmap_relay.h"
 #include "datapath/uring_relay.h"
@@ -71,7 +72,9 @@ class UserDataPath final : public DataPath {
 
   std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
     auto relay = std::make_unique<CountedRelay>(counters_, lane_reason_);
-    relay->start(loop_, std::move(sockets), options, std::move(done));
+    RelayOptions own = options;
+    own.late_resets = &late_resets_;
+    relay->start(loop_, std::move(sockets), own, std::move(done));
     return relay;
   }
   LaneStats stats() const override {
@@ -85,6 +88,7 @@ class UserDataPath final : public DataPath {
   event::Loop& loop_;
   const std::string lane_reason_;
   UserCounters counters_;
+  LateResets late_resets_{loop_};
 };
 
 // --- lane 0 and lane 1 ---
@@ -98,7 +102,9 @@ class SplicingDataPath final : public DataPath {
     const auto lane_0 = [this](Pair pair, const RelayOptions& its_options, Done its_done) {
       return make_user_relay(loop_, std::move(pair), its_options, std::move(its_done));
     };
-    return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), options, std::move(done));
+    RelayOptions own = options;
+    own.late_resets = &lane_.late_resets();
+    return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), own, std::move(done));
   }
   LaneStats stats() const override { return lane_.stats(); }
   void set_spliced_lanes(bool enabled) override { lane_.set_enabled(enabled); }

@@ -12,7 +12,7 @@ constexpr size_t kScratchBytes = 256 * 1024;  // the most that one direction rea
 }  // namespace
 
 SockmapLane::SockmapLane(event::Loop& loop, bpf::SpliceMaps& maps, const SockmapLimits& limits)
-    : loop_(loop), maps_(maps), limits_(limits), scratch_(kScratchBytes) {
+    : loop_(loop), maps_(maps), limits_(limits), scratch_(kScratchBytes), late_resets_(loop) {
   const auto number = maps.lease_ring();
   if (!number) return;
   auto ring = bpf::SpliceRing::open(

@@ -12,6 +12,7 @@
 #include "bpf/splice_maps.h"
 #include "bpf/splice_ring.h"
 #include "datapath/data_path.h"
+#include "datapath/late_resets.h"
 #include "event/watched_fd.h"
 
 namespace sockmesh::datapath {
@@ -41,6 +42,7 @@ class SockmapLane {
   bpf::SpliceMaps& maps() { return maps_; }
   uint32_t ring() const { return ring_number_; }  // or SPLICE_NO_RING
   std::span<char> scratch() { return scratch_; }
+  LateResets& late_resets() { return late_resets_; }
   const SockmapLimits& limits() const { return limits_; }
 
   // The run-time switch, any thread: false moves all open flows' bytes through user space from the next turn
@@ -77,6 +79,7 @@ class SockmapLane {
   // the loop's thread
   uint32_t ring_number_ = SPLICE_NO_RING;
   std::vector<char> scratch_;
+  LateResets late_resets_;
   std::unordered_map<uint32_t, SockmapFlow*> flows_;      // by the slots of both their sockets
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work that comes later sees it gone
   std::unique_ptr<bpf::SpliceRing> ring_;

@@ -21,8 +21,10 @@ void FlowEnds::fail(Side side, bool holding, std::string error) {
   reason_ = side == Side::kDownstream ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset;
   error_ = std::move(error);
   // A side that had said FIN has sent all it wanted to send: that is still delivered, as Envoy flushes to the
-  // upstream after the client is gone. Without a FIN, the RST says that the stream is broken.
-  if (way(side).ended) closing_[index(other(side))] = Closing::kResetUnlessPending;
+  // upstream after the client is gone. Without a FIN, the RST says that the stream is broken, behind what
+  // came of it.
+  closing_[index(other(side))] =
+      way(side).ended ? Closing::kResetUnlessPending : Closing::kResetOnceDelivered;
   const bool flush = way(side).ended && !way(side).passed_on && holding;
   over_ = !flush;
 }

@@ -16,9 +16,12 @@ constexpr size_t index(Side side) { return static_cast<size_t>(side); }
 
 // How to close a socket of a flow that is over.
 enum class Closing : uint8_t {
-  kOrderly,             // FIN (the kernel makes it an RST when we left bytes unread)
-  kReset,               // RST now; what its peer has not got yet is lost
-  kResetUnlessPending,  // RST, but bytes that are still under way get through, with the FIN that follows them
+  kOrderly,  // FIN (the kernel makes it an RST when we left bytes unread)
+  kReset,    // RST now; what its peer has not got yet is lost
+  // RST behind what was sent, when that has arrived (datapath/late_resets.h). A peer that does not take it
+  // ...
+  kResetOnceDelivered,  // ... is reset all the same: the stream is broken
+  kResetUnlessPending,  // ... still gets it with the FIN that is the end of the stream, in its own time
 };
 
 class FlowEnds {

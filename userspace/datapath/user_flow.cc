@@ -9,6 +9,7 @@ namespace sockmesh::datapath {
 
 UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done)
     : loop_(loop),
+      late_resets_(options.late_resets),
       sockets_{event::WatchedFd(std::move(sockets.downstream)),
                event::WatchedFd(std::move(sockets.upstream))},
       done_(std::move(done)) {
@@ -68,7 +69,7 @@ void UserFlow::tell_outcome() {
   stop_timers();
   Outcome outcome{.reason = ends_.reason(), .progress = progress(), .detail = ends_.error()};
   for (const Side side : {Side::kDownstream, Side::kUpstream})
-    close_as(socket(side).release(), ends_.closing(side));
+    close_as(socket(side).release(), ends_.closing(side), late_resets_);
 
   if (!refuse_hand_over()) return;
   if (const auto done = std::exchange(done_, nullptr)) done(outcome);

@@ -48,6 +48,7 @@ class UserFlow {
 
  private:
   event::Loop& loop_;
+  LateResets* const late_resets_;
   std::array<event::WatchedFd, 2> sockets_;
   FlowEnds ends_;
   Progress progress_;

@@ -6,7 +6,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "base/disturb.h"
+#include "datapath/late_resets.h"
 
 namespace sockmesh::datapath {
 
@@ -20,17 +23,21 @@ void reset_on_close(int fd, bool enabled) {
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
 }
 
-void close_as(Fd socket, Closing closing) {
+void close_as(Fd socket, Closing closing, LateResets* late) {
   if (!socket) return;
   disturb("close");
-  bool reset = closing == Closing::kReset;
-  if (closing == Closing::kResetUnlessPending) {
-    // With bytes or a FIN still unacknowledged, a plain close delivers them; the kernel then answers whatever
-    // the peer sends with RST.
-    int unacknowledged = 0;
-    reset = ioctl(socket.get(), SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
-  }
-  reset_on_close(socket.get(), reset);
+  const bool complete = closing == Closing::kResetUnlessPending;
+  if (late && (complete || closing == Closing::kResetOnceDelivered))
+    return late->close(std::move(socket), complete);
+  // Bytes or a FIN that are still unacknowledged a plain close delivers, unless we left bytes unread; the
+  // kernel then answers whatever the peer sends with RST.
+  const bool orderly = closing == Closing::kOrderly || (complete && unacknowledged(socket.get()) > 0);
+  reset_on_close(socket.get(), !orderly);
+}
+
+int unacknowledged(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
 bool closed_by_tcp(int fd) {
