@@ -78,7 +78,8 @@ TEST_CASE("an ExternalName of another namespace takes a port over, with the sema
   // And today's Istio, with the Service visible again.
   mesh.apply("mesh-config.yaml", mesh_config("connectTimeout: 1s"));
   mesh.apply_file(kManifests + "hazelcast/app-ext.yaml");
-  EVENTUALLY(agent.ctl("clusters").dump().find("inbound|5701||") != std::string::npos);
+  for (Agent* one : {&agent, &other})
+    EVENTUALLY(one->ctl("clusters").dump().find("inbound|5701||") != std::string::npos);
   CHECK_FALSE(has_listener(agent, "0.0.0.0_5701"));
   line = line_of(agent, ask_peer);
   CHECK(answer == "sh7rx hi");
