@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "base/arithmetic.h"
+#include "base/fnv1a.h"
 #include "base/strings.h"
 
 namespace sockmesh::iptables {
@@ -38,15 +38,8 @@ std::string absence_note(const std::string& where) {
   return where.substr(0, 3) + "absent-" + where.substr(3);
 }
 
-// FNV-1a, 64 bits: a name for a rule, short enough for a chain's name.
-SOCKMESH_WRAPS uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return hash;
-}
-
 std::string foreign_note(Family family, std::string_view table, const SavedRule& rule) {
-  return fmt::format("{}-foreign-{}-{}-{:016x}", tag(family), table, rule.chain, hash_of(rule.body));
+  return fmt::format("{}-foreign-{}-{}-{:016x}", tag(family), table, rule.chain, fnv1a(rule.body));
 }
 
 void note_absence(const NftInventory& inventory, std::set<std::string>& notes) {

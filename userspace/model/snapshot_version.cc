@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/arithmetic.h"
+#include "base/fnv1a.h"
 
 namespace sockmesh::model {
 
@@ -15,30 +16,30 @@ class Hash {
  public:
   Hash& operator<<(std::string_view text) {
     *this << text.size();
-    for (const char c : text) mix(static_cast<uint8_t>(c));
+    hash_.add(text);
     return *this;
   }
   Hash& operator<<(uint64_t number) {
-    for (int i = 0; i < 8; ++i) mix(static_cast<uint8_t>(number >> (8 * i)));
+    for (int i = 0; i < 8; ++i) hash_.add(static_cast<uint8_t>(number >> (8 * i)));
     return *this;
   }
   Hash& operator<<(const IpAddress& ip) {
     *this << static_cast<uint64_t>(ip.is_v6());
-    for (const uint8_t byte : ip.bytes()) mix(byte);
+    for (const uint8_t byte : ip.bytes()) hash_.add(byte);
     return *this;
   }
   Hash& operator<<(const SocketAddress& address) { return *this << address.ip << address.port; }
   Hash& operator<<(const Prefix& prefix) { return *this << prefix.address << prefix.length; }
   // Mixed once more: parts that differ little must not add up alike.
   SOCKMESH_WRAPS uint64_t value() const {
-    uint64_t mixed = (value_ ^ (value_ >> 33)) * 0xff51afd7ed558ccdull;
+    const uint64_t value = hash_.value();
+    uint64_t mixed = (value ^ (value >> 33)) * 0xff51afd7ed558ccdull;
     mixed = (mixed ^ (mixed >> 33)) * 0xc4ceb9fe1a85ec53ull;
     return mixed ^ (mixed >> 33);
   }
 
  private:
-  SOCKMESH_WRAPS void mix(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3ull; }
-  uint64_t value_ = 0xcbf29ce484222325ull;
+  Fnv1a hash_;
 };
 
 // `Maybe` is std::optional or Rare.

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/arithmetic.h"
+#include "base/fnv1a.h"
 
 namespace sockmesh::upstream {
 
@@ -15,12 +16,8 @@ SOCKMESH_WRAPS inline uint64_t mix64(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// FNV-1a, finished by mix64 so that keys differing in the last byte land far apart on a ring.
-SOCKMESH_WRAPS inline uint64_t hash64(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3ull;
-  return mix64(hash);
-}
+// Finished by mix64 so that keys differing in the last byte land far apart on a ring.
+inline uint64_t hash64(std::string_view text) { return mix64(fnv1a(text)); }
 
 class Random {
  public:

@@ -11,8 +11,8 @@
 #include <unordered_set>
 #include <utility>
 
-#include "base/arithmetic.h"
 #include "base/fd.h"
+#include "base/fnv1a.h"
 #include "config/manifest/yaml.h"
 #include "config/source/folder_scan.h"
 #include "config/source/folder_watch.h"
@@ -21,13 +21,6 @@
 namespace sockmesh::config {
 
 namespace {
-
-// FNV-1a: only equality of a file with itself is asked of it.
-SOCKMESH_WRAPS uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
 
 // What says that a file was not written since it was read. Change times have the grain of a kernel tick: a
 // file that changed just before it was read may change again unseen, so such a stamp is not believed.
@@ -123,7 +116,7 @@ struct FolderSource::Impl {
       file.stamp = {};
       return false;
     }
-    const uint64_t hash = hash_of(*text);
+    const uint64_t hash = fnv1a(*text);  // only equality of a file with itself is asked of it
     if (file.hash == hash) return false;
     Resources fresh;
     ReadReport report = read_manifest(*text, found.name, fresh, objects_left);
