@@ -23,6 +23,18 @@ Fd stream_socket(const SocketAddress& address) {
   return fd;
 }
 
+Fd listening(Pod& pod, const SocketAddress& address) {
+  sockaddr_storage storage{};
+  const socklen_t length = address.to_sockaddr(storage);
+  Fd listener;
+  pod.netns.run([&] {
+    listener = stream_socket(address);
+    REQUIRE(bind(listener.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0);
+    REQUIRE(listen(listener.get(), 8) == 0);
+  });
+  return listener;
+}
+
 }  // namespace
 
 TEST_CASE("under TPROXY the application sees the client's own address") {
@@ -37,12 +49,8 @@ TEST_CASE("under TPROXY the application sees the client's own address") {
   sockaddr_storage storage{};
   const socklen_t length = service.to_sockaddr(storage);
   const auto* address = reinterpret_cast<const sockaddr*>(&storage);
-  Fd listener, connection;
-  store.netns.run([&] {
-    listener = stream_socket(service);
-    REQUIRE(bind(listener.get(), address, length) == 0);
-    REQUIRE(listen(listener.get(), 8) == 0);
-  });
+  const Fd listener = listening(store, service);
+  Fd connection;
   client.netns.run([&] {
     connection = stream_socket(service);
     REQUIRE(connect(connection.get(), address, length) == 0);
@@ -76,12 +84,7 @@ TEST_CASE("TPROXY: a connection from the port of one that was reset does not go 
   sockaddr_storage to{}, from{};
   const socklen_t length = service.to_sockaddr(to);
   client.at(40000, ipv6).to_sockaddr(from);
-  Fd listener;
-  store.netns.run([&] {
-    listener = stream_socket(service);
-    REQUIRE(bind(listener.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
-    REQUIRE(listen(listener.get(), 8) == 0);
-  });
+  const Fd listener = listening(store, service);
   for (size_t connections = 1; connections <= 3; ++connections) {
     Fd connection;
     client.netns.run([&] {
