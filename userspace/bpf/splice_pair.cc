@@ -8,6 +8,7 @@
 
 #include "base/arithmetic.h"
 #include "base/disturb.h"
+#include "base/tcp_socket.h"
 
 namespace sockmesh::bpf {
 
@@ -26,11 +27,6 @@ T load(T& shared) {
 }
 
 }  // namespace
-
-void reset_on_close(int tcp_socket, bool enabled) {
-  const linger value{enabled ? 1 : 0, 0};
-  setsockopt(tcp_socket, SOL_SOCKET, SO_LINGER, &value, sizeof value);
-}
 
 SplicePair::SplicePair(SpliceMaps& maps, Half downstream, Half upstream)
     : maps_(&maps), sides_{downstream, upstream} {}
@@ -59,8 +55,8 @@ Result<SplicePair> SplicePair::prepare(SpliceMaps& maps, int downstream, int ups
   down.record->target = up->index;
   up->record->target = down.index;
   down.record->ring = up->record->ring = ring;
-  reset_on_close(downstream, true);
-  reset_on_close(upstream, true);
+  reset_on_close(downstream);
+  reset_on_close(upstream);
   return SplicePair(maps, {down, downstream, down_placed}, {*up, upstream, up_placed});
 }
 

@@ -86,7 +86,4 @@ class SplicePair {
   bool armed_ = false;
 };
 
-// Sets or clears SO_LINGER{1,0}: whether close() sends RST.
-void reset_on_close(int tcp_socket, bool enabled);
-
 }  // namespace sockmesh::bpf

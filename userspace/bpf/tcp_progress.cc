@@ -1,13 +1,12 @@
 // Reads what is acknowledged and what is not; bpf/tcp_progress.h says why the order matters.
 #include "bpf/tcp_progress.h"
 
-#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/disturb.h"
+#include "base/tcp_socket.h"
 
 namespace sockmesh::bpf {
 
@@ -22,12 +21,6 @@ Result<uint64_t> acknowledged(int socket) {
   socklen_t size = sizeof info;
   if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return fail(os_error("TCP_INFO"));
   return info.tcpi_bytes_acked;
-}
-
-Result<int> unacknowledged(int socket) {
-  int bytes = 0;
-  if (ioctl(socket, SIOCOUTQ, &bytes) != 0) return fail(os_error("SIOCOUTQ"));
-  return bytes;
 }
 
 }  // namespace

@@ -4,10 +4,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/tcp_socket.h"
 #include "connection/outcome.h"
 #include "connection/proxy_protocol.h"
 #include "connection/tls_hello.h"
-#include "datapath/user_sockets.h"
 #include "interception/loop_guard.h"
 
 namespace sockmesh::connection {
@@ -64,7 +64,7 @@ void Connection::start() {
   setsockopt(downstream_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   // Until finish() says otherwise: if this process dies, the client must not take it for the end of an
   // answer.
-  datapath::reset_on_close(downstream_.get());
+  reset_on_close(downstream_.get());
 
   const auto captured = interception::original_destination(downstream_.get(), entry_->port);
   if (!captured) return finish(std::nullopt, "the client was gone before it was looked at");
@@ -265,7 +265,7 @@ void Connection::finish(std::optional<ResponseFlag> flag, const char* reason, Cl
   record().duration = monotonic_now() - record().opened;
   peek_.reset();
   // Until here whoever closed it sent RST.
-  if (downstream_ && close != Close::kReset) datapath::reset_on_close(downstream_.get(), false);
+  if (downstream_ && close != Close::kReset) reset_on_close(downstream_.get(), false);
   downstream_.reset();
   lease_ = upstream::Lease();
   own_accept_ = upstream::OwnDials::Entry();

@@ -21,10 +21,11 @@ constexpr std::array<std::pair<Mode, const char*>, 4> kModes{{
     {Mode::kEpoll, "epoll"},
 }};
 
-std::unique_ptr<UserRelay> make_user_relay(event::Loop& loop, Pair sockets, const RelayOptions& options,
-                                           Done done) {
-  if (loop.uring()) return std::make_unique<UringRelay>(loop, std::move(sockets), options, std::move(done));
-  return std::make_unique<EpollRelay>(loop, std::move(sockets), options, std::move(done));
+std::unique_ptr<UserRelay> make_user_relay(event::Loop& loop, LateResets& late, Pair sockets,
+                                           const RelayOptions& options, Done done) {
+  if (loop.uring())
+    return std::make_unique<UringRelay>(loop, late, std::move(sockets), options, std::move(done));
+  return std::make_unique<EpollRelay>(loop, late, std::move(sockets), options, std::move(done));
 }
 
 // --- all flows in lane 0 ---
@@ -42,9 +43,9 @@ class CountedRelay final : public Relay {
   }
   ~CountedRelay() override { --counters_.flows_active; }
 
-  void start(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done) {
+  void start(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Done done) {
     done_ = std::move(done);
-    relay_ = make_user_relay(loop, std::move(sockets), options, [this](const Outcome& outcome) {
+    relay_ = make_user_relay(loop, late, std::move(sockets), options, [this](const Outcome& outcome) {
       counters_.bytes += outcome.progress.received + outcome.progress.sent;
       Outcome told = outcome;
       told.progress.lane_reason = lane_reason_;
@@ -72,9 +73,7 @@ class UserDataPath final : public DataPath {
 
   std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
     auto relay = std::make_unique<CountedRelay>(counters_, lane_reason_);
-    RelayOptions own = options;
-    own.late_resets = &late_resets_;
-    relay->start(loop_, std::move(sockets), own, std::move(done));
+    relay->start(loop_, late_resets_, std::move(sockets), options, std::move(done));
     return relay;
   }
   LaneStats stats() const override {
@@ -100,11 +99,9 @@ class SplicingDataPath final : public DataPath {
 
   std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
     const auto lane_0 = [this](Pair pair, const RelayOptions& its_options, Done its_done) {
-      return make_user_relay(loop_, std::move(pair), its_options, std::move(its_done));
+      return make_user_relay(loop_, lane_.late_resets(), std::move(pair), its_options, std::move(its_done));
     };
-    RelayOptions own = options;
-    own.late_resets = &lane_.late_resets();
-    return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), own, std::move(done));
+    return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), options, std::move(done));
   }
   LaneStats stats() const override { return lane_.stats(); }
   void set_spliced_lanes(bool enabled) override { lane_.set_enabled(enabled); }

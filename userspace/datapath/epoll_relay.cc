@@ -35,8 +35,9 @@ void EpollRelay::Pending::drop(size_t count) {
   begin_ = 0;
 }
 
-EpollRelay::EpollRelay(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done)
-    : UserFlow(loop, std::move(sockets), options, Lane::kEpoll, std::move(done)),
+EpollRelay::EpollRelay(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options,
+                       Done done)
+    : UserFlow(loop, late, std::move(sockets), options, Lane::kEpoll, std::move(done)),
       read_limit_(std::clamp<size_t>(options.buffer_limit, 1, kScratchSize)) {
   update_watch(Side::kDownstream);
   update_watch(Side::kUpstream);

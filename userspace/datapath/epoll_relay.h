@@ -13,7 +13,7 @@ namespace sockmesh::datapath {
 
 class EpollRelay final : public UserRelay, private UserFlow {
  public:
-  EpollRelay(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done);
+  EpollRelay(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Done done);
 
   Progress progress() override { return UserFlow::progress(); }
   void abort() override;

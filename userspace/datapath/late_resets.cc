@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/tcp_socket.h"
 #include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
@@ -26,7 +27,7 @@ LateResets::~LateResets() {
 
 void LateResets::close(Fd socket, bool complete) {
   reset_on_close(socket.get());
-  const int pending = unacknowledged(socket.get());
+  const int pending = unacknowledged(socket.get()).value_or(0);
   if (pending <= 0) return;
   Waiting one{std::move(socket), complete, pending, loop_.now(), loop_.now()};
   if (waiting_.size() >= limits_.sockets) return give_up(one);
@@ -39,7 +40,7 @@ void LateResets::give_up(const Waiting& one) {
 }
 
 bool LateResets::done(Waiting& one) const {
-  const int pending = unacknowledged(one.socket.get());
+  const int pending = unacknowledged(one.socket.get()).value_or(0);
   const MonotonicTime now = loop_.now();
   if (pending != one.pending) one.progress = now;
   one.pending = pending;

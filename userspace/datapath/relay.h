@@ -32,13 +32,10 @@ enum class CloseReason : uint8_t {
 };
 const char* to_string(CloseReason reason);
 
-class LateResets;
-
 struct RelayOptions {
   Duration idle_timeout = std::chrono::hours(1);  // both directions silent; zero: none
   Duration max_duration{};                        // from start(); zero: none
-  size_t buffer_limit = 1 << 20;      // what lane 0 may hold of a direction: userspace/README.md#bounds
-  LateResets* late_resets = nullptr;  // of the worker, set by its DataPath; must outlive the relay
+  size_t buffer_limit = 1 << 20;  // what lane 0 may hold of a direction: userspace/README.md#bounds
 };
 
 struct Progress {

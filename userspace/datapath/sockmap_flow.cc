@@ -238,7 +238,7 @@ void SockmapFlow::release(const FlowEnds& how) {
   lane_.remove(pair_->slot(Side::kDownstream), pair_->slot(Side::kUpstream));
   gauge(0);
   pair_->disarm();
-  for (const Side side : kSides) close_as(owned(side).release(), how.closing(side), &lane_.late_resets());
+  for (const Side side : kSides) close_as(owned(side).release(), how.closing(side), lane_.late_resets());
   pair_.reset();
 }
 

@@ -1,13 +1,11 @@
 // The changes of lane, the adding up of what was moved in each, and the times that hold across them.
 #include "datapath/sockmap_relay.h"
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 
 #include "base/arithmetic.h"
 #include "base/disturb.h"
+#include "base/tcp_socket.h"
 #include "datapath/sockmap_flow.h"
 
 namespace sockmesh::datapath {
@@ -209,11 +207,8 @@ bool SockmapRelay::held_up(const Progress& moved) const {
         excess(moved.received + moved.sent, last_total_.from_downstream + last_total_.from_upstream);
     return 2 * excess(moved.spliced_received + moved.spliced_sent, last_spliced_) < all;
   }
-  for (const int socket : {downstream_, upstream_}) {
-    int queued = 0;
-    if (ioctl(socket, SIOCOUTQ, &queued) == 0 && queued > kPiledUp) return true;
-  }
-  return false;
+  return unacknowledged(downstream_).value_or(0) > kPiledUp ||
+         unacknowledged(upstream_).value_or(0) > kPiledUp;
 }
 
 void SockmapRelay::on_look() {

@@ -30,7 +30,7 @@ constexpr size_t kGather = event::BufferRing::kShortLine;
 // flight for long but a receive, and that owns no memory.
 class UringFlow final : public UserFlow, public std::enable_shared_from_this<UringFlow> {
  public:
-  UringFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done);
+  UringFlow(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Done done);
 
   void start() { settle(); }
   void abort();
@@ -101,8 +101,9 @@ class UringFlow final : public UserFlow, public std::enable_shared_from_this<Uri
   std::shared_ptr<UringFlow> self_;  // while the kernel has something of ours
 };
 
-UringFlow::UringFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done)
-    : UserFlow(loop, std::move(sockets), options, Lane::kIoUring, std::move(done)),
+UringFlow::UringFlow(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options,
+                     Done done)
+    : UserFlow(loop, late, std::move(sockets), options, Lane::kIoUring, std::move(done)),
       ring_(*loop.uring()),
       queue_limit_(std::max<size_t>(options.buffer_limit / 2, 1)),
       ways_{Way(*this, Side::kDownstream, ring_.buffers()), Way(*this, Side::kUpstream, ring_.buffers())} {}
@@ -333,8 +334,9 @@ void UringFlow::orphan() {
 
 // --- the handle ---
 
-UringRelay::UringRelay(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done)
-    : flow_(std::make_shared<UringFlow>(loop, std::move(sockets), options, std::move(done))) {
+UringRelay::UringRelay(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options,
+                       Done done)
+    : flow_(std::make_shared<UringFlow>(loop, late, std::move(sockets), options, std::move(done))) {
   flow_->start();
 }
 

@@ -9,13 +9,14 @@
 
 namespace sockmesh::datapath {
 
+class LateResets;
 class UringFlow;
 
 // The handle. The flow behind it outlives it until the kernel has let go of its sockets and buffers.
 class UringRelay final : public UserRelay {
  public:
   // The loop has a ring: loop.uring() is not null.
-  UringRelay(event::Loop& loop, Pair sockets, const RelayOptions& options, Done done);
+  UringRelay(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Done done);
   ~UringRelay() override;
 
   Progress progress() override;

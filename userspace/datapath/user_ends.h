@@ -18,10 +18,9 @@ constexpr size_t index(Side side) { return static_cast<size_t>(side); }
 enum class Closing : uint8_t {
   kOrderly,  // FIN (the kernel makes it an RST when we left bytes unread)
   kReset,    // RST now; what its peer has not got yet is lost
-  // RST behind what was sent, when that has arrived (datapath/late_resets.h). A peer that does not take it
-  // ...
-  kResetOnceDelivered,  // ... is reset all the same: the stream is broken
-  kResetUnlessPending,  // ... still gets it with the FIN that is the end of the stream, in its own time
+  // RST when what was sent has arrived (datapath/late_resets.h), and if it takes too long:
+  kResetOnceDelivered,  // RST all the same, the stream is broken
+  kResetUnlessPending,  // a plain close, the stream is whole: what is under way gets through, with its FIN
 };
 
 class FlowEnds {

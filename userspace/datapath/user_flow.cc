@@ -2,14 +2,16 @@
 
 #include <utility>
 
+#include "base/tcp_socket.h"
 #include "datapath/socket_bounds.h"
 #include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
 
-UserFlow::UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done)
+UserFlow::UserFlow(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Lane lane,
+                   Done done)
     : loop_(loop),
-      late_resets_(options.late_resets),
+      late_resets_(late),
       sockets_{event::WatchedFd(std::move(sockets.downstream)),
                event::WatchedFd(std::move(sockets.upstream))},
       done_(std::move(done)) {

@@ -12,11 +12,15 @@
 
 namespace sockmesh::datapath {
 
+class LateResets;
+
 using Taken = std::function<void(std::optional<Handover>)>;
 
 class UserFlow {
  public:
-  UserFlow(event::Loop& loop, Pair sockets, const RelayOptions& options, Lane lane, Done done);
+  // `loop` and `late`, the worker's, must outlive this.
+  UserFlow(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Lane lane,
+           Done done);
   UserFlow(const UserFlow&) = delete;
   UserFlow& operator=(const UserFlow&) = delete;
   virtual ~UserFlow();  // resets both sides unless the outcome was told or the sockets were handed over
@@ -48,7 +52,7 @@ class UserFlow {
 
  private:
   event::Loop& loop_;
-  LateResets* const late_resets_;
+  LateResets& late_resets_;
   std::array<event::WatchedFd, 2> sockets_;
   FlowEnds ends_;
   Progress progress_;

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "base/tcp_socket.h"
+
 namespace sockmesh::upstream {
 
 namespace {
@@ -45,11 +47,6 @@ Result<Target> target_of(const model::EndpointAddress& to) {
 
 bool set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
-}
-
-void reset_on_close(int fd) {
-  const linger abrupt{.l_onoff = 1, .l_linger = 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
 }
 
 // Whether its SYN was ever acknowledged by a SYN: the kernel counts it as a byte (tcp_snd_una_update()), and

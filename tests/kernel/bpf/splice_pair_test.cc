@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <stdexcept>
 
+#include "base/tcp_socket.h"
 #include "bpf/loopback_pair.h"
 #include "bpf/splice_ring.h"
 
@@ -72,7 +73,7 @@ TEST_CASE("a kick tells the error of a socket that failed meanwhile") {
   REQUIRE(pair);
   REQUIRE(pair->insert(Side::kUpstream));
   CHECK(pair->kick(Side::kUpstream));  // nothing there
-  bpf::reset_on_close(flow.server(), true);
+  reset_on_close(flow.server());
   flow.up.accepted.reset();
   pollfd fd{flow.upstream(), 0, 0};
   REQUIRE(poll(&fd, 1, 5000) == 1);  // POLLERR

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "datapath/epoll_relay.h"
+#include "datapath/late_resets.h"
 #include "datapath/uring_relay.h"
 #include "relay_world.h"
 #include "test_support/eventually.h"
@@ -17,8 +18,8 @@ namespace {
 // A flow that is handed over from relay to relay until it ends.
 class Wanderer {
  public:
-  Wanderer(event::Loop& loop, Pair sockets, std::atomic<size_t>& ended)
-      : loop_(loop), ended_(ended), timer_(loop.timer([this] { wander(); })) {
+  Wanderer(event::Loop& loop, LateResets& late, Pair sockets, std::atomic<size_t>& ended)
+      : loop_(loop), late_(late), ended_(ended), timer_(loop.timer([this] { wander(); })) {
     settle_down(std::move(sockets));
     wander_soon();
   }
@@ -37,9 +38,9 @@ class Wanderer {
       ++ended_;
     };
     if (loop_.uring()) {
-      relay_ = std::make_unique<UringRelay>(loop_, std::move(sockets), RelayOptions{}, done);
+      relay_ = std::make_unique<UringRelay>(loop_, late_, std::move(sockets), RelayOptions{}, done);
     } else {
-      relay_ = std::make_unique<EpollRelay>(loop_, std::move(sockets), RelayOptions{}, done);
+      relay_ = std::make_unique<EpollRelay>(loop_, late_, std::move(sockets), RelayOptions{}, done);
     }
   }
   void wander_soon() { timer_->set(std::chrono::microseconds(100 + 137 * (moves % 11))); }
@@ -58,6 +59,7 @@ class Wanderer {
   }
 
   event::Loop& loop_;
+  LateResets& late_;
   std::atomic<size_t>& ended_;
   std::unique_ptr<UserRelay> relay_;
   std::unique_ptr<event::Timer> timer_;
@@ -74,6 +76,7 @@ TEST_CASE("a flow survives being handed over under load") {
     return;
   }
   const auto loop = std::move(*made);
+  LateResets late(*loop);
   std::thread thread([&] { loop->run(); });
 
   const Scenario scenarios[] = {Scenario::echo,       Scenario::duplex,      Scenario::upload,
@@ -90,7 +93,7 @@ TEST_CASE("a flow survives being handed over under load") {
     ends.push_back(std::make_unique<StreamEnd>(std::move(legs.client), plan.client));
     ends.push_back(std::make_unique<StreamEnd>(std::move(legs.server), plan.server));
     loop->post([&, i, pair = std::make_shared<Pair>(std::move(legs.sockets))] {
-      wanderers[i] = std::make_unique<Wanderer>(*loop, std::move(*pair), ended_flows);
+      wanderers[i] = std::make_unique<Wanderer>(*loop, late, std::move(*pair), ended_flows);
     });
   }
   for (const auto& end : ends) all.push_back(end.get());

@@ -8,7 +8,7 @@
 #include <thread>
 #include <tuple>
 
-#include "datapath/user_sockets.h"
+#include "base/tcp_socket.h"
 #include "relay_world.h"
 #include "test_support/eventually.h"
 #include "test_support/tcp_pair.h"
@@ -73,7 +73,7 @@ TEST_CASE("nothing is waited for when all has arrived, nor when too many wait al
   LateResets resets(*late.loop, {.sockets = 1});
   put(late.ours, "hello");
   REQUIRE(get(late.peers, 5) == "hello");
-  EVENTUALLY(unacknowledged(late.ours.get()) == 0);
+  EVENTUALLY(unacknowledged(late.ours.get()).value() == 0);
   resets.close(std::move(late.ours), false);
   CHECK(resets.waiting() == 0);
   CHECK(wait_for_end(late.peers) == End::rst);

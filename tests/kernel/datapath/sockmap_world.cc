@@ -61,8 +61,10 @@ size_t SockmapWorld::relay(datapath::Pair sockets, datapath::SpliceWish wish,
     const auto copying = [this](datapath::Pair pair, const datapath::RelayOptions& given,
                                 datapath::Done done) -> std::unique_ptr<datapath::UserRelay> {
       if (loop_->uring())
-        return std::make_unique<datapath::UringRelay>(*loop_, std::move(pair), given, std::move(done));
-      return std::make_unique<datapath::EpollRelay>(*loop_, std::move(pair), given, std::move(done));
+        return std::make_unique<datapath::UringRelay>(*loop_, lane_->late_resets(), std::move(pair), given,
+                                                      std::move(done));
+      return std::make_unique<datapath::EpollRelay>(*loop_, lane_->late_resets(), std::move(pair), given,
+                                                    std::move(done));
     };
     relays_[flow] = datapath::make_sockmap_relay(*lane_, copying, wish, std::move(sockets), options,
                                                  [this, flow](const datapath::Outcome& outcome) {
