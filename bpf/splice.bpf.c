@@ -148,6 +148,14 @@ static __always_inline __s32 crowd(void)
 	return control.limit_bytes / 8;
 }
 
+/* Whether bytes were PASSed that user space has not written yet. */
+static __always_inline int has_passed(struct splice_direction *d)
+{
+	__u64 written = READ_ONCE(d->user_word) & SPLICE_COUNT_MASK;
+
+	return written < __sync_fetch_and_add(&d->passed, 0);
+}
+
 /*
  * Whether user space has bytes of this direction to read, or is about to. The owner marks that it is about to, then
  * counts the bytes, then takes the mark away: hence this order, in which the atomic read is a full barrier.
@@ -155,9 +163,8 @@ static __always_inline __s32 crowd(void)
 static __always_inline int is_passing(struct splice_direction *d)
 {
 	__u8 turning = READ_ONCE(d->state) & SPLICE_TURNING;
-	__u64 written = READ_ONCE(d->user_word) & SPLICE_COUNT_MASK;
 
-	return written < __sync_fetch_and_add(&d->passed, 0) || turning;
+	return has_passed(d) || turning;
 }
 
 /* Whether the bytes on the way to `source`, the other direction's, are many. */
@@ -204,6 +211,7 @@ static __always_inline int queue_is_taken(struct splice_direction *reverse, stru
 struct view {
 	__s32 free;        /* of its send buffer, in SPLICE_COST units, when the backlog has gone there */
 	__s32 outstanding; /* bytes on their way to its peer */
+	__s32 backlog;     /* of these, what waits for its worker */
 	__u32 queued;      /* segments that wait for its worker */
 };
 
@@ -240,7 +248,8 @@ static __always_inline int look(struct splice_direction *d, struct view *view)
 		d->state |= SPLICE_HAS_BASE;
 	}
 	view->outstanding = placed - (acked_seq - d->base_seq);
-	view->free = room - 2 * (__s32)(placed - (write_seq - d->base_seq)) - SPLICE_SKB_OVERHEAD * (__s32)view->queued;
+	view->backlog = placed - (write_seq - d->base_seq);
+	view->free = room - 2 * view->backlog - SPLICE_SKB_OVERHEAD * (__s32)view->queued;
 	return 1;
 }
 
@@ -308,8 +317,11 @@ static __always_inline int redirect(struct __sk_buff *skb, struct splice_directi
 /*
  * The direction is about to PASS. It must not begin to while the queue of its source holds bytes of the other
  * direction: what is PASSed would wait behind them, and be lost with them when the source is reset, an answer for
- * example whose sender closes with the request unread. So then the segment is redirected once more, beyond the bounds
- * that are usual but within those that are hard; until the worker has come, which takes no peer's help.
+ * example whose sender closes with the request unread. Nor while bytes of its own wait in the queue of its target: the
+ * other direction would find them there when its turn comes, and whichever way it went, one of the two would wait
+ * behind the other. So then the segment is redirected once more, beyond the bounds that are usual but within those that
+ * are hard; until the worker has come, which takes no peer's help. Where the other direction is PASSed already, the
+ * second reason has come too late, and one segment more would only stand in its way.
  *
  * And while it PASSes, nothing may be redirected into that queue. The two directions run on two processors: here the
  * mark is set and the other's credit taken away, then it is looked what the other has promised; there a segment is
@@ -320,16 +332,19 @@ static __always_inline int turn(struct __sk_buff *skb, struct splice_direction *
                                 struct view *view, int looked)
 {
 	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
-	int taken = 0;
+	int taken = 0, spare = 0;
 
 	WRITE_ONCE(d->state, d->state | SPLICE_TURNING);
 	if (reverse) {
 		__sync_lock_test_and_set(&reverse->credit, 0);
 		taken = queue_is_taken(reverse, skb->sk);
 	}
-	if (taken && (looked || look(d, view)) && view->free >= (__s32)SPLICE_COST(len) &&
-	    view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
-	    view->queued < SPLICE_SPARED_SKBS * control.limit_skbs) {
+	if (looked || look(d, view))
+		spare = (taken || (view->backlog > 0 && !(reverse && has_passed(reverse)))) &&
+			view->free >= (__s32)SPLICE_COST(len) &&
+			view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
+			view->queued < SPLICE_SPARED_SKBS * control.limit_skbs;
+	if (spare) {
 		WRITE_ONCE(d->promised, d->promised + len);
 		if (redirect(skb, d, len)) {
 			WRITE_ONCE(d->state, d->state & ~SPLICE_TURNING);

@@ -2,6 +2,8 @@
 // So an answer must not wait in it behind an upload, however long the upload's kernel worker takes to come.
 // Here it does not come at all while the answer does.
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -19,6 +21,12 @@ using datapath::SpliceWish;
 namespace {
 
 constexpr size_t kLane0Bytes = 400'000;
+
+int unacknowledged(const Fd& socket) {
+  int bytes = 0;
+  REQUIRE(ioctl(socket.get(), SIOCOUTQ, &bytes) == 0);
+  return bytes;
+}
 
 // One side uploads, the other reads nothing and answers:
 //
@@ -48,7 +56,7 @@ class HeldUpload {
   void upload(size_t bytes) {
     const std::string text(bytes, 'A');
     REQUIRE(send(uploader.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes));
-    EVENTUALLY(unacknowledged() == 0);
+    EVENTUALLY(unacknowledged(uploader) == 0);
   }
   void answer_and_reset(const std::string& words) {
     REQUIRE(send(answerer.get(), words.data(), words.size(), MSG_NOSIGNAL) ==
@@ -71,13 +79,56 @@ class HeldUpload {
   static void set(int socket, int option, int value) {
     REQUIRE(setsockopt(socket, SOL_SOCKET, option, &value, sizeof value) == 0);
   }
-  int unacknowledged() {
-    int bytes = 0;
-    REQUIRE(ioctl(uploader.get(), SIOCOUTQ, &bytes) == 0);
-    return bytes;
-  }
 
   int target_;
+};
+
+// Neither side reads, and neither queue's worker comes until release().
+class HeldBothWays {
+ public:
+  HeldBothWays(SockmapWorld& world, bool ipv6) {
+    auto legs = SockmapWorld::connect(ipv6);
+    client = std::move(legs.client);
+    server = std::move(legs.server);
+    targets_ = {legs.sockets.downstream.get(), legs.sockets.upstream.get()};
+    const std::string before(kLane0Bytes, '0');
+    for (const Fd* reader : {&client, &server}) set(reader->get(), SOL_SOCKET, SO_RCVBUF, 16384);
+    for (const int target : targets_) {
+      set(target, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
+      REQUIRE(send(target, before.data(), before.size(), MSG_NOSIGNAL) ==
+              static_cast<ssize_t>(before.size()));
+    }
+    flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
+    for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+  }
+
+  // Returns when the verdict has seen it all.
+  void put(const Fd& writer, const std::string& bytes) {
+    REQUIRE(send(writer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(bytes.size()));
+    EVENTUALLY(unacknowledged(writer) == 0);
+  }
+  void release() {
+    for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1 << 30);
+  }
+  // What `reader` gets behind lane 0's bytes before the reset.
+  static std::string hear(const Fd& reader) {
+    std::string heard;
+    char bytes[65536];
+    for (ssize_t n; (n = recv(reader.get(), bytes, sizeof bytes, 0)) > 0;)
+      heard.append(bytes, static_cast<size_t>(n));
+    return heard.substr(std::min(heard.size(), kLane0Bytes));
+  }
+
+  Fd client, server;
+  size_t flow;
+
+ private:
+  static void set(int socket, int level, int option, int value) {
+    REQUIRE(setsockopt(socket, level, option, &value, sizeof value) == 0);
+  }
+
+  std::array<int, 2> targets_;
 };
 
 }  // namespace
@@ -112,6 +163,30 @@ TEST_CASE("the kill switch does not put an answer behind an upload either") {
   CHECK(flow.hear() == words);
   world.wait_for_outcome(flow.flow);
   CHECK(world.maps().stats().behind == 0);
+}
+
+TEST_CASE("a direction does not begin to PASS in front of what comes the other way") {
+  const bool ipv6 = GENERATE(false, true);
+  const bool by_client = GENERATE(true, false);  // reset
+  SockmapWorld world;
+  HeldBothWays flow(world, ipv6);
+  const Fd& reader = by_client ? flow.server : flow.client;
+  Fd& resetter = by_client ? flow.client : flow.server;
+  const std::string redirected(100'000, 'r');
+  flow.put(resetter, redirected);
+  world.maps().set_enabled(false);  // one of the reasons to PASS
+  flow.put(resetter, std::string(1000, '1'));
+  flow.put(reader,
+           std::string(1000, '-'));  // would go into the queue that the resetter's bytes are PASSed by
+  flow.put(resetter, std::string(1000, '2'));
+  CHECK(world.maps().stats().behind == 0);
+  resetter.reset();  // with bytes unread: RST
+  flow.release();
+  const std::string heard = HeldBothWays::hear(reader);
+  const std::string said = redirected + std::string(1000, '1') + std::string(1000, '2');
+  CHECK(heard.size() == said.size());
+  CHECK((heard == said));
+  world.wait_for_outcome(flow.flow);
 }
 
 TEST_CASE("what is redirected between two readings is not sent because of that, and no count falls") {
