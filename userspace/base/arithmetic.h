@@ -7,7 +7,7 @@
 #include <concepts>
 
 // For functions in which wrapping around is meant: hashes, random numbers, sequence numbers. Elsewhere
-// clang's unsigned-integer-overflow sanitizer (asked for by SOCKMESH_SANITIZE) ends the program.
+// clang's unsigned-integer-overflow sanitizer (preset asan) ends the program.
 #if defined(__clang__)
 #define SOCKMESH_WRAPS __attribute__((no_sanitize("unsigned-integer-overflow")))
 #else
