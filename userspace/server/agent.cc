@@ -1,30 +1,13 @@
 #include "server/agent.h"
 
-#include <spdlog/spdlog.h>
-
 #include "interception/listening_socket.h"
 
 namespace sockmesh::server {
-
-model::SnapshotPtr Agent::snapshot() const {
-  const std::lock_guard lock(mutex_);
-  return snapshot_;
-}
 
 size_t Agent::active() const {
   size_t sum = 0;
   for (const auto& worker : workers) sum += worker->active();
   return sum;
-}
-
-void Agent::publish(model::SnapshotPtr next) {
-  if (const auto warnings = access_log->configure(next->mesh); !warnings)
-    spdlog::warn("access log: {}; it stays as it was", warnings.error().message);
-  for (const auto& worker : workers) worker->publish(next);
-  ports->want(wanted_binds(*next));
-  clusters.keep_only(*next);
-  const std::lock_guard lock(mutex_);
-  snapshot_ = std::move(next);
 }
 
 // For every worker or for none, so that a port is either fully served or said to be missing.

@@ -5,15 +5,15 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "admin/sources.h"
 #include "connection/connections.h"
 #include "server/bound_ports.h"
-#include "server/configuration.h"
 #include "server/options.h"
+#include "server/publication.h"
+#include "server/snapshot_source.h"
 #include "server/splicing.h"
 #include "server/worker.h"
 #include "telemetry/access_log.h"
@@ -32,7 +32,7 @@ struct Agent {
   const MonotonicTime started_monotonic = monotonic_now();
   Splicing splicing;
   std::vector<std::unique_ptr<Worker>> workers;
-  std::unique_ptr<Configuration> configuration;
+  std::unique_ptr<SnapshotSource> configuration;
   std::unique_ptr<BoundPorts> ports;
 
   // --- any thread ---
@@ -43,13 +43,13 @@ struct Agent {
   connection::Limit limit;
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
   std::atomic<bool> draining{false}, splice_enabled{true};
-  model::SnapshotPtr snapshot() const;
+  model::SnapshotPtr snapshot() const { return publication.snapshot(); }
   size_t active() const;  // connections of all workers
 
   // --- main thread ---
   // Leased to each capture socket, and held here while any other may be opened: gone when nobody listens.
   Worker::Lease listening;
-  void publish(model::SnapshotPtr next);
+  Publication publication;
   BoundPorts::Effects port_effects();  // for `ports`: sockets of the workers
   // Closes the listening sockets of a direction, or all; open connections go on.
   void stop_accepting(std::optional<model::Direction> direction);
@@ -61,9 +61,6 @@ struct Agent {
   // Ports on which sockets of ours listen: a socket for another address, or for the listener that follows, is
   // one more of the group. Main thread.
   std::map<uint16_t, std::weak_ptr<const void>> leased_;
-
-  mutable std::mutex mutex_;
-  model::SnapshotPtr snapshot_;  // under mutex_
 };
 
 // What the admin server may ask of it. `drain` and `quit` must be safe to call from any thread.

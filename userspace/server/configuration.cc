@@ -5,44 +5,42 @@
 #include <algorithm>
 
 #include "base/one_line.h"
+#include "config/source/folder.h"
 
 namespace sockmesh::server {
 
 namespace {
 
-constexpr Duration kMissingFolderPause = std::chrono::seconds(1);
+constexpr Duration kMissingPause = std::chrono::seconds(1);
 // While what is there may not be used and nothing else is in force: reading everything again costs what it
 // costs.
 constexpr Duration kHeldPause = std::chrono::seconds(5);
 
-// Up to so many objects are kept in parsed form, some 4 KB each, so that a change is compiled in
-// milliseconds. With more, what the agent decides by is all that it keeps (1.5 KB an object), and a change
-// reads and compiles everything: a second for 20,000.
-constexpr size_t kKeptObjects = 2000;
-
-size_t object_count(const config::Resources& resources) {
-  return resources.services.size() + resources.pods.size() + resources.endpoints.size() +
-         resources.workload_entries.size() + resources.service_entries.size() +
-         resources.virtual_services.size() + resources.destination_rules.size();
-}
-
 }  // namespace
 
-Configuration::Configuration(event::Loop& loop, std::string folder, config::ProxyIdentity identity,
+Origin folder_origin(const std::string& folder) {
+  return {"folder", folder, [folder]() -> Result<std::unique_ptr<config::ResourceSource>> {
+            SOCKMESH_TRY(source, config::FolderSource::open(folder));
+            return std::unique_ptr<config::ResourceSource>(std::move(source));
+          }};
+}
+
+Configuration::Configuration(event::Loop& loop, Origin origin, config::ProxyIdentity identity,
                              Publish publish)
     : loop_(loop),
-      folder_(std::move(folder)),
+      origin_(std::move(origin)),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
+      compiler_(identity_),
       settle_(loop.timer([this] { look_again(); })) {
-  status_.source = "folder";
-  status_.location = folder_;
+  status_.source = origin_.kind;
+  status_.location = origin_.location;
 }
 
 void Configuration::start() { open(); }
 
 void Configuration::open() {
-  auto source = config::FolderSource::open(folder_);
+  auto source = origin_.open();
   auto watch = source ? event::WatchedFd::duplicate((*source)->watch_fd())
                       : Result<event::WatchedFd>(fail(source.error()));
   if (!watch) {
@@ -51,14 +49,14 @@ void Configuration::open() {
       spdlog::warn("{}; connections are held until there is a configuration",
                    one_line(watch.error().message));
     status_.last_error = watch.error().message;
-    settle_->set(kMissingFolderPause);
+    settle_->set(kMissingPause);
     return;
   }
   source_ = std::move(*source);
   watch_ = std::move(*watch);
   watch_.watch(loop_, EPOLLIN, [this](uint32_t) {
     watch_.set_events(0);  // load() drains it
-    settle_->set(config::FolderSource::kSettleTime);
+    settle_->set(source_->settle_time());
   });
   load(Look::kChanges);
 }
@@ -75,26 +73,26 @@ void Configuration::load(Look look) {
   auto loaded = source_->load(look);
   watch_.set_events(EPOLLIN);
   // Without a change what was decided about it stands; its resources may have been let go of.
-  const bool news = loaded.changed || !in_force() || !loaded.complete;
+  const bool news = loaded.changed || !in_force() || !loaded.unusable.empty();
   if (news) refusal_ = refusal_of(loaded);
   report(loaded);
   if (!in_force() && !refusal_.empty()) settle_->set(kHeldPause);
-  if (news && refusal_.empty()) publish(std::move(loaded.resources));
+  if (news && refusal_.empty()) publish(std::move(loaded));
 }
 
-std::string Configuration::refusal_of(const config::FolderSource::Loaded& loaded) const {
-  if (!loaded.complete) return "nothing changes until the folder can be read as a whole";
+std::string Configuration::refusal_of(const Loaded& loaded) const {
+  if (!loaded.unusable.empty()) return loaded.unusable;
   return config::refusal({loaded.resources, loaded.problems, loaded.unreadable}, identity_,
                          policy_ ? &*policy_ : nullptr);
 }
 
-void Configuration::report(const config::FolderSource::Loaded& loaded) {
+void Configuration::report(const Loaded& loaded) {
   std::vector<std::string> problems;
   if (!refusal_.empty())
     problems.push_back(fmt::format("configuration refused, {}: {}",
                                    in_force() ? "what is in force stays" : "connections are held", refusal_));
   for (const config::ReadProblem& problem : loaded.problems) problems.push_back(problem.to_string());
-  const std::string where = fmt::format("`sockmeshctl analyze {}` tells all", folder_);
+  const std::string where = fmt::format("`sockmeshctl analyze {}` tells all", origin_.location);
   const size_t unlisted = loaded.problem_count - std::min(loaded.problem_count, loaded.problems.size());
   for (const std::string& line : log_.lines(problems, problems.size() + unlisted, where, loop_.now()))
     spdlog::warn("{}", line);
@@ -110,37 +108,26 @@ void Configuration::report(const config::FolderSource::Loaded& loaded) {
                                                  : loaded.problems.front().to_string();
 }
 
-void Configuration::publish(config::Resources resources) {
+void Configuration::publish(Loaded loaded) {
+  using Keep = config::Compiler::Keep;
   const MonotonicTime began = monotonic_now();
-  policy_ = config::policy_objects(resources, identity_);
-  const model::SnapshotPtr made = compile(std::move(resources));
+  policy_ = config::policy_objects(loaded.resources, identity_);
+  const model::SnapshotPtr made =
+      compiler_.compile(std::move(loaded.resources), loaded.kept ? Keep::kResources : Keep::kNothing);
+  source_->taken();
   if (made == snapshot_) return;
-  // The compiler made it a moment ago and nobody else has seen it yet.
-  const auto snapshot = std::const_pointer_cast<model::Snapshot>(made);
-  snapshot->generation = ++generation_;
   {
     const std::lock_guard lock(mutex_);
     status_.loaded = wall_now();
   }
   // Objects that concern other pods come and go; that is not news.
-  spdlog::log(
-      snapshot_ && snapshot->version == snapshot_->version ? spdlog::level::debug : spdlog::level::info,
-      "configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
-      snapshot->generation, snapshot->version, snapshot->listeners.size(), snapshot->clusters.size(),
-      snapshot->findings.size(),
-      std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
-  snapshot_ = snapshot;
-  publish_(snapshot);
-}
-
-model::SnapshotPtr Configuration::compile(config::Resources resources) {
-  if (object_count(resources) > kKeptObjects) {
-    compiler_.reset();
-    source_->forget();
-    return config::compile(resources, identity_);
-  }
-  if (!compiler_) compiler_ = std::make_unique<config::Compiler>(identity_);
-  return compiler_->compile(std::move(resources));
+  spdlog::log(snapshot_ && made->version == snapshot_->version ? spdlog::level::debug : spdlog::level::info,
+              "configuration {} (version {}): {} listeners, {} clusters, {} findings, compiled in {} ms",
+              made->generation, made->version, made->listeners.size(), made->clusters.size(),
+              made->findings.size(),
+              std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began).count());
+  snapshot_ = made;
+  publish_(made);
 }
 
 admin::ConfigStatus Configuration::status() const {

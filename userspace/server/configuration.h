@@ -1,7 +1,7 @@
-// Configuration: the folder of manifests, watched; each change compiled and published, unless an error in it
-// would widen policy (config/source/admission.h). What is broken is logged with file:line, within bounds
-// (problem_log.h), and leaves its last good version in force; while there is none of what decides policy,
-// nothing is published and connections wait. Runs on the main loop; status() may be asked from any thread.
+// Configuration: the objects of a ResourceSource, watched; each change compiled and published, unless an
+// error in it would widen policy (config/source/admission.h). What is broken is logged with file:line, within
+// bounds (problem_log.h), and leaves its last good version in force; while there is none of what decides
+// policy, nothing is published and connections wait. Thread rule: that of SnapshotSource.
 #pragma once
 
 #include <functional>
@@ -10,48 +10,52 @@
 #include <optional>
 #include <string>
 
-#include "admin/sources.h"
 #include "config/compiler/compiler.h"
 #include "config/source/admission.h"
-#include "config/source/folder.h"
+#include "config/source/resource_source.h"
 #include "event/watched_fd.h"
 #include "server/problem_log.h"
+#include "server/snapshot_source.h"
 
 namespace sockmesh::server {
 
-class Configuration {
+// A source by name, to be opened when it is there.
+struct Origin {
+  std::string kind;      // "folder", as in ConfigStatus::source
+  std::string location;  // the folder
+  std::function<Result<std::unique_ptr<config::ResourceSource>>()> open;
+};
+Origin folder_origin(const std::string& folder);
+
+class Configuration final : public SnapshotSource {
  public:
-  using Publish = std::function<void(model::SnapshotPtr)>;
-  Configuration(event::Loop& loop, std::string folder, config::ProxyIdentity identity, Publish publish);
+  Configuration(event::Loop& loop, Origin origin, config::ProxyIdentity identity, Publish publish);
 
-  // Loads and publishes at once when the folder is there and can be admitted; else as soon as it is.
-  void start();
-  void reload();  // reads everything again, whether or not something seems to have changed
-
-  admin::ConfigStatus status() const;
+  void start() override;
+  void reload() override;
+  admin::ConfigStatus status() const override;
 
  private:
-  using Look = config::FolderSource::Look;
+  using Look = config::ResourceSource::Look;
+  using Loaded = config::ResourceSource::Loaded;
 
   void open();
   void look_again();
   void load(Look look);
-  std::string refusal_of(const config::FolderSource::Loaded& loaded) const;
-  void report(const config::FolderSource::Loaded& loaded);
-  void publish(config::Resources resources);
-  model::SnapshotPtr compile(config::Resources resources);
+  std::string refusal_of(const Loaded& loaded) const;
+  void report(const Loaded& loaded);
+  void publish(Loaded loaded);
   bool in_force() const { return policy_.has_value(); }
 
   event::Loop& loop_;
-  const std::string folder_;
+  const Origin origin_;
   const config::ProxyIdentity identity_;
   const Publish publish_;
-  std::unique_ptr<config::FolderSource> source_;
-  event::WatchedFd watch_;                      // of the source, duplicated
-  std::unique_ptr<config::Compiler> compiler_;  // null: nothing is kept between changes
-  std::unique_ptr<event::Timer> settle_;        // after a change: load; while nothing is in force: look again
-  uint64_t generation_ = 0;
-  model::SnapshotPtr snapshot_;                  // in force
+  std::unique_ptr<config::ResourceSource> source_;
+  event::WatchedFd watch_;  // of the source, duplicated
+  config::Compiler compiler_;
+  std::unique_ptr<event::Timer> settle_;  // after a change: load; while nothing is in force: look again
+  model::SnapshotPtr snapshot_;           // in force
   std::optional<config::PolicyObjects> policy_;  // of what is in force; none: nothing is
   std::string refusal_;                          // of the last load, "" when it was admitted
   ProblemLog log_;

@@ -15,6 +15,7 @@
 #include "admin/admin_server.h"
 #include "interception/listening_socket.h"
 #include "server/agent.h"
+#include "server/configuration.h"
 #include "server/drain.h"
 #include "server/memory.h"
 #include "server/namespace_claim.h"
@@ -151,78 +152,154 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   return admin;
 }
 
-Result<void> serve(const Options& given) {
-  Checkpoints checkpoints;
-  SOCKMESH_TRY(found, find_addresses());
-  const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
+// What there can be once: taken before anything else, and had until the end.
+struct Held {
+  size_t descriptors;
+  RunDir run_dir;
+  NamespaceClaim claim;
+  Fd signals;
+};
+
+Result<Held> take_hold(const Options& options) {
   SOCKMESH_TRY(descriptors, raise_descriptor_limit());
   SOCKMESH_TRY(run_dir, RunDir::claim(options.run_dir, options.uid, options.gid));
   SOCKMESH_TRY(claim, NamespaceClaim::take(holder_line(options)));
   SOCKMESH_TRY(signals, signal_descriptor());
+  return Held{descriptors, std::move(run_dir), std::move(claim), std::move(signals)};
+}
 
+// Of each worker.
+Result<std::vector<std::vector<CaptureSocket>>> bind_all_capture(const Options& options) {
   const bool ipv6 = interception::ipv6_available();
-  std::vector<std::vector<CaptureSocket>> capture;
+  std::vector<std::vector<CaptureSocket>> all;
   for (unsigned i = 0; i < options.workers; ++i) {
     SOCKMESH_TRY(sockets, bind_capture(options, ipv6, i == 0 ? PortGroup::kFirst : PortGroup::kMember));
-    capture.push_back(std::move(sockets));
+    all.push_back(std::move(sockets));
   }
-  checkpoints.reached("listening");
+  return all;
+}
 
-  // Made before the agent, and so outliving it: the agent's configuration watches with it.
-  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
-  NamespaceClaim holding = std::move(claim);  // here, so that it goes before the loop
-  holding.answer(*loop);
-  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
-  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
-  // until it accepts nothing more.
-  Worker::Lease listening(&holding,
-                          [&loop](NamespaceClaim* held) { loop->post([held] { held->release(); }); });
-  Agent agent(options, max_connections(options, descriptors));
-  agent.listening = std::move(listening);
-  agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
-  agent.splicing = prepare_splicing(options.data_path, options.workers,
-                                    options.disturbance ? options.disturbance->limit_segments : 0);
+void prepare_lanes(Agent& agent) {
+  const auto& disturbance = agent.options.disturbance;
+  agent.splicing = prepare_splicing(agent.options.data_path, agent.options.workers,
+                                    disturbance ? disturbance->limit_segments : 0);
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
-  if (options.disturbance) {
-    spdlog::warn("this agent disturbs itself on purpose, for tests alone: --disturb {}",
-                 to_string(*options.disturbance));
-    disturb_from_now_on(*options.disturbance);
-  }
-  checkpoints.reached("data path tested");
+  if (!disturbance) return;
+  spdlog::warn("this agent disturbs itself on purpose, for tests alone: --disturb {}",
+               to_string(*disturbance));
+  disturb_from_now_on(*disturbance);
+}
 
+Result<void> keep_few_privileges(const Options& options) {
   KeptPrivileges kept;
   kept.bind_low_ports = options.identity.role == config::Role::kGateway;
   kept.transparent_sources = options.interception == Interception::kTproxy;
-  SOCKMESH_CHECK(drop_privileges(options.uid, options.gid, kept));
-  checkpoints.reached("privileges dropped");
+  return drop_privileges(options.uid, options.gid, kept);
+}
 
-  for (unsigned i = 0; i < options.workers; ++i) {
+Result<void> start_workers(Agent& agent, std::vector<std::vector<CaptureSocket>> capture) {
+  for (unsigned i = 0; i < agent.options.workers; ++i) {
     SOCKMESH_TRY(worker, Worker::create(i, shared_by_workers(agent)));
     worker->start();
     for (CaptureSocket& one : capture[i])
       worker->listen(std::move(one.socket), std::move(one.entry), agent.listening);
     agent.workers.push_back(std::move(worker));
   }
-  checkpoints.reached("workers started");
+  return {};
+}
 
-  std::unique_ptr<event::Timer> trim = loop->timer([&] {
-    if (agent.active() == 0)
+// Gives memory back when nobody needs it.
+class Trim {
+ public:
+  Trim(event::Loop& loop, const Agent& agent) : agent_(agent), timer_(loop.timer([this] { look(); })) {}
+  void soon() { timer_->set(kTrimAfter); }
+
+ private:
+  void look() {
+    if (agent_.active() == 0)
       give_back_memory();
     else if (free_heap_bytes() > kFreeHeapKept)
       give_back_free_heap();
-    trim->set(kTrimPeriod);
+    timer_->set(kTrimPeriod);
+  }
+
+  const Agent& agent_;
+  const std::unique_ptr<event::Timer> timer_;
+};
+
+// Who acts by a new snapshot, in this order: the access log has its format before a connection can be logged
+// by it; workers route before ports are opened that they serve; what nobody routes to any more is forgotten
+// after that.
+void add_observers(Agent& agent, upstream::Resolver& resolver, Trim& trim) {
+  const auto observe = [&](Publication::Observer observer) { agent.publication.add(std::move(observer)); };
+  observe([&agent](const model::SnapshotPtr& now) {
+    if (const auto warnings = agent.access_log->configure(now->mesh); !warnings)
+      spdlog::warn("access log: {}; it stays as it was", warnings.error().message);
   });
+  observe([&agent](const model::SnapshotPtr& now) {
+    for (const auto& worker : agent.workers) worker->publish(now);
+  });
+  observe([&agent](const model::SnapshotPtr& now) { agent.ports->want(wanted_binds(*now)); });
+  observe([&agent](const model::SnapshotPtr& now) { agent.clusters.keep_only(*now); });
+  observe([&resolver](const model::SnapshotPtr& now) {
+    resolver.want(upstream::names_of(*now), upstream::families_of(*now));
+  });
+  observe([&trim](const model::SnapshotPtr&) { trim.soon(); });
+}
+
+void on_signal(int number, Agent& agent, Shutdown& shutdown) {
+  spdlog::info("signal {}", number);
+  if (number == SIGTERM) shutdown.begin();
+  if (number == SIGINT) shutdown.hurry();
+  if (number != SIGHUP) return;
+  agent.access_log->reopen();
+  agent.configuration->reload();
+}
+
+void say_running(const Agent& agent) {
+  spdlog::info("sockmesh-agent {} runs as {} with {} workers ({})", SOCKMESH_VERSION,
+               agent.options.identity.role == config::Role::kGateway ? "gateway" : "sidecar",
+               agent.workers.size(),
+               agent.workers.front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
+}
+
+Result<void> serve(const Options& given) {
+  Checkpoints checkpoints;
+  SOCKMESH_TRY(found, find_addresses());
+  const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
+  SOCKMESH_TRY(held, take_hold(options));
+  SOCKMESH_TRY(capture, bind_all_capture(options));
+  checkpoints.reached("listening");
+
+  // Made before the agent, and so outliving it: the agent's configuration watches with it.
+  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
+  NamespaceClaim holding = std::move(held.claim);  // here, so that it goes before the loop
+  holding.answer(*loop);
+  Agent agent(options, max_connections(options, held.descriptors));
+  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
+  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
+  // until it accepts nothing more.
+  agent.listening =
+      Worker::Lease(&holding, [&loop](NamespaceClaim* claim) { loop->post([claim] { claim->release(); }); });
+  agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
+  prepare_lanes(agent);
+  checkpoints.reached("data path tested");
+
+  SOCKMESH_CHECK(keep_few_privileges(options));
+  checkpoints.reached("privileges dropped");
+  SOCKMESH_CHECK(start_workers(agent, std::move(capture)));
+  checkpoints.reached("workers started");
+
+  Trim trim(*loop, agent);
   auto resolver =
       upstream::Resolver::create(*loop, agent.names, {options.resolv_conf, options.dns_servers}, [&agent] {
         for (const auto& worker : agent.workers) worker->names_changed();
       });
   if (!resolver) return fail(resolver.error().within("DNS"));
+  add_observers(agent, **resolver, trim);
   agent.configuration = std::make_unique<Configuration>(
-      *loop, options.config_folder, options.identity, [&](const model::SnapshotPtr& snapshot) {
-        agent.publish(snapshot);
-        (*resolver)->want(upstream::names_of(*snapshot), upstream::families_of(*snapshot));
-        trim->set(kTrimAfter);
-      });
+      *loop, folder_origin(options.config_folder), options.identity,
+      [&agent](model::SnapshotPtr snapshot) { agent.publication.publish(std::move(snapshot)); });
   agent.configuration->start();
   checkpoints.reached("configuration read");
 
@@ -232,26 +309,18 @@ Result<void> serve(const Options& given) {
   const auto begin_drain = [&loop, &drain](const admin::DrainRequest& request) {
     loop->post([&drain, request] { drain.begin(request); });
   };
-  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, run_dir),
+  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, held.run_dir),
                                                 admin_sources(agent, begin_drain, quit)));
   for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
   checkpoints.reached("admin serving");
 
-  event::WatchedFd signalled(std::move(signals));
+  event::WatchedFd signalled(std::move(held.signals));
   signalled.watch(*loop, EPOLLIN, [&](uint32_t) {
     signalfd_siginfo info{};
-    while (read(signalled.get(), &info, sizeof info) == sizeof info) {
-      spdlog::info("signal {}", info.ssi_signo);
-      if (info.ssi_signo == SIGTERM) shutdown.begin();
-      if (info.ssi_signo == SIGINT) shutdown.hurry();
-      if (info.ssi_signo != SIGHUP) continue;
-      agent.access_log->reopen();
-      agent.configuration->reload();
-    }
+    while (read(signalled.get(), &info, sizeof info) == sizeof info)
+      on_signal(static_cast<int>(info.ssi_signo), agent, shutdown);
   });
-  spdlog::info("sockmesh-agent {} runs as {} with {} workers ({})", SOCKMESH_VERSION,
-               options.identity.role == config::Role::kGateway ? "gateway" : "sidecar", options.workers,
-               agent.workers.front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
+  say_running(agent);
   loop->run();
 
   // Nobody may ask any more before what they ask about goes.

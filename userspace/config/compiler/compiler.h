@@ -17,14 +17,18 @@ model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& prox
 
 // The same, for a source whose resources change one by one: it remembers the last compilation, makes anew
 // only what the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same
-// resources. Objects that did not change must be the same pointers. One thread.
+// resources, but for the generation, which it counts. Objects that did not change must be the same pointers.
+// One thread.
 class Compiler {
  public:
   explicit Compiler(ProxyIdentity proxy);
   ~Compiler();
 
-  // The last snapshot itself when nothing changed; else one of the next generation.
-  model::SnapshotPtr compile(Resources resources);
+  // What to remember between changes: some 4 KB an object, and a change is compiled in milliseconds; or
+  // nothing, and it is compiled with all the rest.
+  enum class Keep : uint8_t { kResources, kNothing };
+  // The last snapshot itself when nothing changed and that is known; else one of the next generation.
+  model::SnapshotPtr compile(Resources resources, Keep keep = Keep::kResources);
 
  private:
   struct Impl;

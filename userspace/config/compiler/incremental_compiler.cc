@@ -114,12 +114,19 @@ struct Compiler::Impl {
   std::optional<Resources> resources;
   std::optional<World> world;  // over `resources`
   Built last;
+  uint64_t generation = 0;  // of the last snapshot
 
   void all(Resources now) {
     world.reset();
     resources = std::move(now);
     world.emplace(*resources, proxy);
     last = build_snapshot(*world);
+  }
+
+  void forget() {
+    world.reset();
+    resources.reset();
+    last = {};
   }
 
   // Takes `now`, or returns false when there are too many changes for it, or too far-reaching ones.
@@ -170,18 +177,19 @@ struct Compiler::Impl {
 Compiler::Compiler(ProxyIdentity proxy) : impl_(std::make_unique<Impl>()) { impl_->proxy = std::move(proxy); }
 Compiler::~Compiler() = default;
 
-model::SnapshotPtr Compiler::compile(Resources resources) {
+model::SnapshotPtr Compiler::compile(Resources resources, Keep keep) {
   Impl& impl = *impl_;
-  if (!impl.resources) {
+  if (!impl.resources || keep == Keep::kNothing) {
     impl.all(std::move(resources));
-    return impl.last.snapshot;
+  } else {
+    const Changes changes = changes_between(*impl.resources, resources);
+    if (changes.none()) return impl.last.snapshot;
+    if (!impl.follow(resources, changes)) impl.all(std::move(resources));
   }
-  const Changes changes = changes_between(*impl.resources, resources);
-  if (changes.none()) return impl.last.snapshot;
-  const uint64_t generation = impl.last.snapshot->generation + 1;
-  if (!impl.follow(resources, changes)) impl.all(std::move(resources));
-  impl.last.snapshot->generation = generation;
-  return impl.last.snapshot;
+  impl.last.snapshot->generation = ++impl.generation;
+  const model::SnapshotPtr made = impl.last.snapshot;
+  if (keep == Keep::kNothing) impl.forget();
+  return made;
 }
 
 }  // namespace sockmesh::config

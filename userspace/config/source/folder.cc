@@ -96,6 +96,7 @@ struct FolderSource::Impl {
 
   std::string folder;
   FolderWatch watch;
+  size_t kept_objects;
   std::map<std::string, File> files;  // by name below the folder
   Loaded last;
   bool loaded = false;
@@ -265,12 +266,12 @@ struct FolderSource::Impl {
 FolderSource::FolderSource(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FolderSource::~FolderSource() = default;
 
-Result<std::unique_ptr<FolderSource>> FolderSource::open(std::string folder) {
+Result<std::unique_ptr<FolderSource>> FolderSource::open(std::string folder, size_t kept_objects) {
   struct stat status {};
   if (stat(folder.c_str(), &status) != 0) return fail(os_error(fmt::format("folder '{}'", folder)));
   if (!S_ISDIR(status.st_mode)) return fail("'{}': expected a folder of manifests", folder);
   SOCKMESH_TRY(watch, FolderWatch::open(folder));
-  std::unique_ptr<Impl> impl(new Impl{std::move(folder), std::move(watch)});
+  std::unique_ptr<Impl> impl(new Impl{std::move(folder), std::move(watch), kept_objects});
   return std::unique_ptr<FolderSource>(new FolderSource(std::move(impl)));
 }
 
@@ -287,7 +288,7 @@ FolderSource::Loaded FolderSource::load(Look look) {
   impl.watch.begin_scan();
   FolderScan scan = scan_folder(impl.folder, [&](const std::string& folder) { impl.watch.add(folder); });
   const std::string unwatched = impl.watch.end_scan();
-  bool news = !impl.loaded || !impl.last.complete;
+  bool news = !impl.loaded || !impl.last.unusable.empty();
   impl.over_bound.clear();
   impl.unreadable_entry.clear();
   if (!scan.found) {
@@ -311,15 +312,18 @@ FolderSource::Loaded FolderSource::load(Look look) {
     ++now.problem_count;
   }
   now.changed = news || (known && now.problems != impl.last.problems);
-  now.complete = complete;
-  if (!complete) now.resources = {};
+  now.kept = known && object_count(now.resources) <= impl.kept_objects;
+  if (!complete) {
+    now.unusable = "nothing changes until the folder can be read as a whole";
+    now.resources = {};
+  }
   impl.last = std::move(now);
   impl.loaded = true;
   return impl.last;
 }
 
-void FolderSource::forget() {
-  if (!impl_->last.complete) return;
+void FolderSource::taken() {
+  if (impl_->last.kept || !impl_->last.unusable.empty()) return;
   impl_->last.resources = {};
   for (auto& [name, file] : impl_->files) {
     if (!file.whole || !file.error.empty()) continue;

@@ -6,62 +6,45 @@
 // What is broken changes nothing: a file that stops being readable keeps its last good content in force, an
 // object that has to be left out its last good version, and a folder that disappears everything, until it is
 // back. Loaded says what is not known; whoever decides by the Resources has to ask, since what is missing may
-// be what forbids. A folder that is bigger than it may be changes
-// nothing at all: a part of it is not what was meant.
+// be what forbids. A folder that is bigger than it may be changes nothing at all: a part of it is not what
+// was meant.
 //
 // Bounds: those below, of config/manifest (yaml.h, reader.h), of read_problem.h and of folder_scan.h
 // (files, names, depth). One thread owns it.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
-#include "config/manifest/reader.h"
+#include "config/source/resource_source.h"
 
 namespace sockmesh::config {
 
 inline constexpr size_t kMaxFolderText = size_t{64} << 20;  // bytes of all files; 10,000 Services are 20 MB
 
-class FolderSource {
+// Up to so many objects are kept in parsed form, some 4 KB each. Of more, the files are read again with each
+// change: a second for 20,000. Why: docs/decisions/005-big-folders.md.
+inline constexpr size_t kKeptObjects = 2000;
+
+class FolderSource final : public ResourceSource {
  public:
   // The folder must exist.
-  static Result<std::unique_ptr<FolderSource>> open(std::string folder);
-  ~FolderSource();
+  static Result<std::unique_ptr<FolderSource>> open(std::string folder, size_t kept_objects = kKeptObjects);
+  ~FolderSource() override;
 
-  // Readable when the folder may have changed; then call load(), after kSettleTime, in which a person's `cp
-  // -r` or an editor's rename gets done: load() reads what there is at that moment. Owned by the source.
-  int watch_fd() const;
-  static constexpr std::chrono::milliseconds kSettleTime{50};
+  int watch_fd() const override;
+  std::chrono::milliseconds settle_time() const override { return std::chrono::milliseconds(50); }
 
-  struct Loaded {
-    Resources resources;
-    // Of this load, those of kept last-good files included; files named relative to the folder. The first
-    // kMaxProblems, with one for each object that was left out and is known in no version, and how many there
-    // are.
-    std::vector<ReadProblem> problems;
-    size_t problem_count = 0;
-    bool changed = false;    // some content, or what can be read, differs from the load before
-    bool complete = true;    // false: `resources` is of no use, nothing should change. See forget(), and the
-                             // bounds
-    std::string unreadable;  // the first thing of which nobody knows which objects it holds now: a file that
-                             // cannot be read, a document that is no YAML; "": all is known
-  };
-  // kChanges: drains the watch and reads what changed since the last call (everything the first time).
-  // kEverything: reads every file again, whatever the watch and the files' times say. Not everything that
-  // changes a file shows there: a file that is bind-mounted from elsewhere, a hard link to it, another
-  // machine's writes to NFS.
-  enum class Look : uint8_t { kChanges, kEverything };
-  Loaded load(Look look = Look::kChanges);
+  // Files are named relative to the folder. kChanges reads the files that changed. kEverything reads every
+  // file, whatever the watch and the files' times say: not everything that changes a file shows there, a file
+  // that is bind-mounted from elsewhere, a hard link to it, another machine's writes to NFS.
+  Loaded load(Look look = Look::kChanges) override;
 
-  // Lets go of the objects of all files of which nothing had to be left out: the parsed form of a big folder
-  // takes more memory than its owner may want to spend between changes. The next change reads these files
-  // again. If one is broken by then, its last good content is not known here any more, so nothing at all
-  // should change: load() says so by `complete`, until it is mended. Without a change `resources` stays
-  // empty.
-  void forget();
+  // When the objects are too many to be kept, lets go of those of all files of which nothing had to be left
+  // out. The next change reads these files again. If one is broken by then, its last good content is not
+  // known here any more, so what is loaded is unusable until it is mended.
+  void taken() override;
 
  private:
   struct Impl;

@@ -191,14 +191,14 @@ TEST_CASE("more objects than the bound: nothing changes, and what to do is said"
   folder.write("a.yaml", service("a"));
   Opened opened(folder);
   folder.write("b.yaml", duplicates(kMaxObjects));
-  auto loaded = await(*opened.source, [](const auto& now) { return !now.complete; });
+  auto loaded = await(*opened.source, [](const auto& now) { return !now.unusable.empty(); });
   CHECK(names(loaded).empty());
   CHECK(only_problem(loaded, folder) ==
         "b.yaml: more than 100000 objects in the folder; nothing changes until it is smaller: expected what "
         "concerns this pod's part of the mesh\n");
   folder.write("a.yaml", service("a2"));  // is not in force before the folder fits again
   folder.write("b.yaml", service("b"));
-  loaded = await(*opened.source, [](const auto& now) { return now.complete; });
+  loaded = await(*opened.source, [](const auto& now) { return now.unusable.empty(); });
   CHECK(names(loaded) == "a2 b");
   CHECK(loaded.changed);
   CHECK(loaded.problems.empty());
@@ -214,14 +214,14 @@ TEST_CASE("more bytes than the bound, in one file and in all of them") {
   };
   grow("big.yaml", yaml::kMaxText + 1);
   Opened opened(folder);
-  CHECK(opened.first.complete);  // the other files are as they are; this one is not known
+  CHECK(opened.first.unusable.empty());  // the other files are as they are; this one is not known
   CHECK_THAT(opened.first.unreadable, Catch::StartsWith("big.yaml: 33554433 bytes"));
   CHECK(names(opened.first) == "a");
   CHECK(problems(opened.first) == "big.yaml: 33554433 bytes: expected at most 33554432\n");
 
   grow("big.yaml", yaml::kMaxText);
   grow("c.yaml", yaml::kMaxText);
-  const auto loaded = await(*opened.source, [](const auto& now) { return !now.complete; });
+  const auto loaded = await(*opened.source, [](const auto& now) { return !now.unusable.empty(); });
   CHECK(only_problem(loaded, folder) ==
         "c.yaml: more than 67108864 bytes in the files of the folder; nothing changes until it is smaller: "
         "expected what concerns this pod's part of the mesh\n");
@@ -236,14 +236,14 @@ TEST_CASE("more names or files than the bound: told, nothing changes") {
         open((folder / fmt::format("{:05}.yaml", i)).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     REQUIRE(file);
   }
-  auto loaded = await(*opened.source, [](const auto& now) { return !now.complete; });
+  auto loaded = await(*opened.source, [](const auto& now) { return !now.unusable.empty(); });
   CHECK(only_problem(loaded, folder) ==
         "more than 50000 files: expected what concerns this pod's part of the mesh, or fewer and bigger "
         "files\n");
   for (size_t i = 0; i <= kMaxFolderEntries; ++i)  // called like no manifests
     REQUIRE(symlink("a.yaml", (folder / fmt::format("{}.txt", i)).c_str()) == 0);
   loaded = await(*opened.source, [](const auto& now) {
-    return !now.complete && now.problems.at(0).text.starts_with("more than 100000 entries");
+    return !now.unusable.empty() && now.problems.at(0).text.starts_with("more than 100000 entries");
   });
 }
 

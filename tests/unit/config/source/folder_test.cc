@@ -292,7 +292,7 @@ namespace {
 
 // Files a and b were read, and are not kept in memory.
 struct Forgotten : Opened {
-  explicit Forgotten(const Folder& folder) : Opened(filled(folder)) { source->forget(); }
+  explicit Forgotten(const Folder& folder) : Opened(filled(folder), 0) { source->taken(); }
   static const Folder& filled(const Folder& folder) {
     folder.write("a.yaml", service("a"));
     folder.write("b.yaml", service("b1"));
@@ -313,7 +313,7 @@ TEST_CASE("what is forgotten is read again with the next change") {
   folder.write("b.yaml", service("b2"));
   loaded = await_names(source, "a b2");
   CHECK(loaded.changed);
-  CHECK(loaded.complete);
+  CHECK(loaded.unusable.empty());
 }
 
 TEST_CASE("what is forgotten and broken by the next change keeps everything from changing") {
@@ -323,14 +323,14 @@ TEST_CASE("what is forgotten and broken by the next change keeps everything from
 
   folder.write("a.yaml", "kind: [\n");
   auto loaded = await(source, [](const auto& now) { return !now.problems.empty(); });
-  CHECK_FALSE(loaded.complete);
+  CHECK_FALSE(loaded.unusable.empty());
   folder.write("b.yaml", service("b2"));
   loaded = await(source, [](const auto& now) { return now.changed; });
-  CHECK_FALSE(loaded.complete);
+  CHECK_FALSE(loaded.unusable.empty());
 
   folder.write("a.yaml", service("a2"));
   loaded = await_names(source, "a2 b2");
-  CHECK(loaded.complete);
+  CHECK(loaded.unusable.empty());
   CHECK(loaded.problems.empty());
 }
 
@@ -358,25 +358,38 @@ TEST_CASE("what nobody knows the content of is said, until it is known or gone")
   CHECK(loaded.unreadable.starts_with("link.yaml:"));
 }
 
-TEST_CASE("everything is read again when asked, though no watch tells and no time of a file changed") {
+namespace {
+
+// A file with another name elsewhere, through which it can change without anybody being told.
+struct Linked {
+  Linked() {
+    folder.write("a.yaml", service("a", "10.96.0.1"));
+    fs::create_hard_link(folder / "a.yaml", elsewhere / "link.yaml");
+  }
+  void change(const std::string& manifest) { std::ofstream(elsewhere / "link.yaml") << manifest; }
   Folder folder, elsewhere;
-  const fs::path link = elsewhere / "link.yaml";
-  folder.write("a.yaml", service("a", "10.96.0.1"));
-  fs::create_hard_link(folder / "a.yaml", link);
-  Opened opened(folder);
-  while (readable(*opened.source, 200)) opened.source->load();  // the link count changed, which is told
-  // Through another name of the file, to which nobody listens.
-  std::ofstream(link) << service("b", "10.96.0.2");
+};
+
+}  // namespace
+
+TEST_CASE("everything is read again when asked, though no watch tells and no time of a file changed") {
+  Linked files;
+  Opened opened(files.folder);
+  files.change(service("b", "10.96.0.2"));
   CHECK_FALSE(readable(*opened.source, 200));
   CHECK(names(opened.source->load()) == "a");
   const auto everything = opened.source->load(FolderSource::Look::kEverything);
   CHECK(everything.changed);
   CHECK(names(everything) == "b");
   CHECK_FALSE(opened.source->load(FolderSource::Look::kEverything).changed);
+}
 
-  opened.source->forget();
+TEST_CASE("of what is forgotten everything is read again when asked, and is news when it differs") {
+  Linked files;
+  Opened opened(files.folder, 0);
+  opened.source->taken();
   CHECK_FALSE(opened.source->load(FolderSource::Look::kEverything).changed);
-  std::ofstream(link) << service("c", "10.96.0.3");
+  files.change(service("c", "10.96.0.3"));
   CHECK(names(opened.source->load(FolderSource::Look::kEverything)) == "c");
 }
 

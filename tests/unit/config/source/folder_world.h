@@ -84,7 +84,8 @@ inline FolderSource::Loaded await_names(FolderSource& source, const std::string&
 }
 
 struct Opened {
-  explicit Opened(const Folder& folder) : source(std::move(FolderSource::open(folder.root()).value())) {
+  explicit Opened(const Folder& folder, size_t kept_objects = kKeptObjects)
+      : source(std::move(FolderSource::open(folder.root(), kept_objects).value())) {
     first = source->load();
   }
   std::unique_ptr<FolderSource> source;
