@@ -341,9 +341,9 @@ static __always_inline int turn(struct __sk_buff *skb, struct splice_direction *
 	}
 	if (looked || look(d, view))
 		spare = (taken || (view->backlog > 0 && !(reverse && has_passed(reverse)))) &&
-			view->free >= (__s32)SPLICE_COST(len) &&
-			view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
-			view->queued < SPLICE_SPARED_SKBS * control.limit_skbs;
+		        view->free >= (__s32)SPLICE_COST(len) &&
+		        view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
+		        view->queued < SPLICE_SPARED_SKBS * control.limit_skbs;
 	if (spare) {
 		WRITE_ONCE(d->promised, d->promised + len);
 		if (redirect(skb, d, len)) {

@@ -12,6 +12,8 @@
 #include "config/source/folder_scan.h"
 #include "ctl/commands.h"
 #include "ctl/subject.h"
+#include "ctl/table.h"
+#include "model/finding_codes.h"
 #include "model/findings.h"
 
 namespace sockmesh::ctl {
@@ -23,7 +25,7 @@ constexpr const char* kLevels[] = {"Info", "Warning", "Error"};  // as model::Se
 struct AnalyzeOptions {
   std::vector<std::string> paths, suppressed;
   std::string output = "log", ns, mesh_config, failure_threshold = "Error", output_threshold = "Info";
-  bool all_namespaces = false, recursive = false, list = false;
+  bool all_namespaces = false, recursive = false, list = false, list_codes = false;
   // istioctl's, without a meaning here: no cluster is asked, nothing is coloured, unknown kinds are no
   // errors.
   bool use_kube = false, color = false, ignore_unknown = false;
@@ -168,6 +170,14 @@ Result<int> run_analyze(Context& context, const AnalyzeOptions& options) {
       context.world.out << fmt::format("* {}: {}\n", analyzer.name, analyzer.description);
     return kOk;
   }
+  if (options.list_codes) {
+    Table table({"CODE", "LEVEL", "WHAT", "CURE"});
+    for (const model::FindingCode& row : model::finding_codes())
+      table.row({std::string(row.code), std::string(model::to_string(row.severity)), std::string(row.meaning),
+                 std::string(row.cure)});
+    context.world.out << table.text();
+    return kOk;
+  }
   Json status = Json::object();
   if (options.paths.empty()) {
     SOCKMESH_TRY(asked, get(context, "/v1/status"));
@@ -199,6 +209,7 @@ void declare_analyze(CLI::App& app, Context& context) {
   app.add_flag("-A,--all-namespaces", o->all_namespaces, "what concerns any namespace (default)");
   app.add_flag("-R,--recursive", o->recursive, "folders below a folder too");
   app.add_flag("-L,--list-analyzers", o->list, "list what is looked for");
+  app.add_flag("--list-codes", o->list_codes, "list the codes of findings: what they mean, what cures them");
   app.add_option("-S,--suppress", o->suppressed,
                  "leave out, as CODE=RESOURCE: \"IST0134=ServiceEntry *.default\"")
       ->type_name("RULE")

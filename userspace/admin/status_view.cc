@@ -1,21 +1,10 @@
 // Status: what the agent is, what configuration it follows, which lanes it may use and why.
 #include "admin/view_parts.h"
+#include "model/findings.h"
 
 namespace sockmesh::admin {
 
 namespace {
-
-const char* severity_text(model::Severity severity) {
-  switch (severity) {
-    case model::Severity::kInfo:
-      return "Info";
-    case model::Severity::kWarning:
-      return "Warning";
-    case model::Severity::kError:
-      return "Error";
-  }
-  return "Warning";
-}
 
 Json config_view(const ConfigStatus& config, const model::Snapshot* snapshot) {
   return {{"source", config.source},
@@ -91,7 +80,7 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
   const auto add_findings = [&](const std::vector<model::Finding>& found) {
     for (const model::Finding& finding : found)
       findings.push_back({{"code", finding.code},
-                          {"severity", severity_text(finding.severity)},
+                          {"severity", std::string(model::to_string(finding.severity))},
                           {"text", finding.text},
                           {"object", object_view(finding.object)}});
   };

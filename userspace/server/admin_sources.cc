@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "model/finding_codes.h"
 #include "server/agent.h"
 #include "server/local_listeners.h"
 #include "server/name_status.h"
@@ -90,10 +91,10 @@ admin::AgentStatus status(const Agent& agent) {
     status.findings = look_for_local_listeners(*snapshot, pod);
   }
   if (options.disturbance)
-    status.findings.push_back(
-        {"SM0302", model::Severity::kWarning, pod,
-         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
-                     to_string(*options.disturbance))});
+    status.findings.push_back(model::make_finding(
+        "SM0302", pod,
+        fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
+                    to_string(*options.disturbance))));
 
   const datapath::LaneStats sums = lane_sums(agent);
   const char* lane = user_lane(agent);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/strings.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::server {
 
@@ -84,11 +85,11 @@ std::vector<model::Finding> localhost_findings(const model::Snapshot& snapshot,
     if (!port || !loopback_only.contains(*port) || !dialled_at_pod(snapshot, chain) ||
         !told.insert(*port).second)
       continue;
-    findings.push_back(
-        {"IST0143", model::Severity::kError, pod,
-         fmt::format("Port {} is exposed in a Service but listens on localhost. It will not be exposed to "
-                     "other pods.",
-                     *port)});
+    findings.push_back(model::make_finding(
+        "IST0143", pod,
+        fmt::format("Port {} is exposed in a Service but listens on localhost. It will not be exposed to "
+                    "other pods.",
+                    *port)));
   }
   return findings;
 }

@@ -120,4 +120,11 @@ TEST_CASE("the list of analyzers") {
   CHECK(analysis.out.str().starts_with("* "));
 }
 
+TEST_CASE("the list of codes") {
+  Analysis analysis;
+  CHECK(analysis.run({"analyze", "--list-codes"}) == 0);
+  CHECK(analysis.out.str().starts_with("CODE "));
+  CHECK(analysis.out.str().find("\nSM0008 ") != std::string::npos);
+}
+
 }  // namespace sockmesh::ctl

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "config/analysis/context.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::config {
 
@@ -60,7 +61,7 @@ std::vector<model::Finding> analyze(const Resources& resources, const std::vecto
     std::string text =
         "Schema validation error: " + (problem.field.empty() ? "" : problem.field + ": ") + problem.text;
     if (problem.object_dropped) text += " (object left out)";
-    findings.push_back({"IST0106", Severity::kError, origin_of(problem), std::move(text)});
+    findings.push_back(model::make_finding("IST0106", origin_of(problem), std::move(text)));
   }
   std::stable_sort(findings.begin(), findings.end(), [](const model::Finding& a, const model::Finding& b) {
     const auto key = [](const model::Finding& f) {

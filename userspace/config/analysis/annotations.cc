@@ -117,13 +117,13 @@ void check_annotations(Analysis& analysis, const Meta& meta) {
     const auto known =
         std::find_if(std::begin(kKnown), std::end(kKnown), [&](const Known& k) { return k.name == key; });
     if (known == std::end(kKnown)) {
-      analysis.warning("IST0108", meta, 0, "Unknown annotation: " + name);
+      analysis.find("IST0108", meta, 0, "Unknown annotation: " + name);
     } else if (!known->kind.empty() && known->kind != meta.kind) {
-      analysis.warning("IST0107", meta, 0,
-                       fmt::format("Misplaced annotation: {} can only be applied to {}", name, known->kind));
+      analysis.find("IST0107", meta, 0,
+                    fmt::format("Misplaced annotation: {} can only be applied to {}", name, known->kind));
     } else {
       if (!known->instead.empty()) {
-        analysis.info(
+        analysis.find(
             "IST0135", meta, 0,
             fmt::format("Annotation \"{}\" has been deprecated in favor of {} and may not work in future "
                         "Istio versions.",
@@ -131,8 +131,8 @@ void check_annotations(Analysis& analysis, const Meta& meta) {
       }
       if (!known->check) continue;
       if (const auto good = known->check(value); !good) {
-        analysis.warning("IST0125", meta, 0,
-                         fmt::format("Invalid annotation {}: {}", name, good.error().message));
+        analysis.find("IST0125", meta, 0,
+                      fmt::format("Invalid annotation {}: {}", name, good.error().message));
       }
     }
   }

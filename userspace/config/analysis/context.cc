@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "config/registry/endpoints.h"
 #include "config/resources/hostnames.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::config {
 
@@ -114,18 +115,9 @@ bool Analysis::has_endpoints(const ServiceDef& def, const Labels& labels) const 
   });
 }
 
-void Analysis::add(const char* code, model::Severity severity, const Meta& meta, int line, std::string text) {
+void Analysis::find(const char* code, const Meta& meta, int line, std::string text) {
   if (annotated_as_known(meta, code)) return;
-  findings.push_back({code, severity, meta.origin(line), std::move(text)});
-}
-void Analysis::error(const char* code, const Meta& meta, int line, std::string text) {
-  add(code, model::Severity::kError, meta, line, std::move(text));
-}
-void Analysis::warning(const char* code, const Meta& meta, int line, std::string text) {
-  add(code, model::Severity::kWarning, meta, line, std::move(text));
-}
-void Analysis::info(const char* code, const Meta& meta, int line, std::string text) {
-  add(code, model::Severity::kInfo, meta, line, std::move(text));
+  findings.push_back(model::make_finding(code, meta.origin(line), std::move(text)));
 }
 
 std::string slashed(const Meta& meta) { return meta.ns + "/" + meta.name; }

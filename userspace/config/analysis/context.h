@@ -40,15 +40,12 @@ class Analysis {
   // at all.
   bool has_endpoints(const ServiceDef& def, const Labels& labels) const;
 
-  void error(const char* code, const Meta& meta, int line, std::string text);
-  void warning(const char* code, const Meta& meta, int line, std::string text);
-  void info(const char* code, const Meta& meta, int line, std::string text);
+  // At line 0 it is about the object as a whole.
+  void find(const char* code, const Meta& meta, int line, std::string text);
 
   std::vector<model::Finding> findings;
 
  private:
-  void add(const char* code, model::Severity severity, const Meta& meta, int line, std::string text);
-
   std::unordered_map<std::string, std::vector<ServiceDefPtr>> by_host_;
   std::vector<ServiceDefPtr> wildcards_;
   std::unordered_map<std::string, std::vector<const DestinationRule*>> rules_;

@@ -1,10 +1,10 @@
 // Gateways: ports that two of them want, that no route leads on from, or that no Service exposes.
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 #include "config/analysis/context.h"
 #include "config/registry/endpoints.h"
+#include "config/resources/age.h"
 #include "config/resources/hostnames.h"
 
 namespace sockmesh::config {
@@ -16,10 +16,6 @@ struct Server {
   const GatewayServer* server;
   std::set<const Pod*> pods;  // that listen
 };
-
-bool is_older(const Meta& a, const Meta& b) {
-  return std::tie(a.created, a.ns, a.name) < std::tie(b.created, b.ns, b.name);
-}
 
 bool same_place(const Server& a, const Server& b) {
   if (a.server->port.number != b.server->port.number || a.server->bind != b.server->bind) return false;
@@ -63,14 +59,14 @@ void check_conflicts(Analysis& analysis, const std::vector<Server>& servers) {
     for (const Server& other : servers) {
       if (one.gateway == other.gateway || !same_place(one, other)) continue;
       if (one.gateway->selector == other.gateway->selector && hosts_overlap(*one.server, *other.server)) {
-        analysis.error("IST0145", one.gateway->meta, one.server->line,
-                       fmt::format("Conflict with gateways {} (workload selector {}, port {}, hosts {}).",
-                                   slashed(other.gateway->meta), label_text(one.gateway->selector),
-                                   one.server->port.number, fmt::join(one.server->hosts, ",")));
+        analysis.find("IST0145", one.gateway->meta, one.server->line,
+                      fmt::format("Conflict with gateways {} (workload selector {}, port {}, hosts {}).",
+                                  slashed(other.gateway->meta), label_text(one.gateway->selector),
+                                  one.server->port.number, fmt::join(one.server->hosts, ",")));
       }
       const bool plain = is_plain_tcp(*one.server) || is_plain_tcp(*other.server);
-      if (plain && is_older(other.gateway->meta, one.gateway->meta)) {
-        analysis.warning(
+      if (plain && age(other.gateway->meta) < age(one.gateway->meta)) {
+        analysis.find(
             "SM0008", one.gateway->meta, one.server->line,
             fmt::format("Port {} is not opened for this server: the older Gateway {} has it, and plain TCP "
                         "shares a port with nobody. Another port, or another `bind`, would cure it.",
@@ -119,13 +115,13 @@ void check_routes(Analysis& analysis, const Server& one) {
   const Protocol protocol = parse_protocol(one.server->port.protocol);
   const std::string& mode = one.server->tls_mode;
   if (!mode.empty() && mode != "PASSTHROUGH" && mode != "AUTO_PASSTHROUGH" && !is_http(protocol)) {
-    return analysis.warning("SM0203", one.gateway->meta, one.server->line,
-                            fmt::format("Port {} terminates TLS ({}), which this proxy does not: nothing is "
-                                        "served for its hosts ({}). With "
-                                        "mode PASSTHROUGH and `tls` routes by SNI the server behind can "
-                                        "terminate it; else put a proxy that "
-                                        "terminates TLS before this one.",
-                                        one.server->port.number, mode, fmt::join(one.server->hosts, ", ")));
+    return analysis.find("SM0203", one.gateway->meta, one.server->line,
+                         fmt::format("Port {} terminates TLS ({}), which this proxy does not: nothing is "
+                                     "served for its hosts ({}). With "
+                                     "mode PASSTHROUGH and `tls` routes by SNI the server behind can "
+                                     "terminate it; else put a proxy that "
+                                     "terminates TLS before this one.",
+                                     one.server->port.number, mode, fmt::join(one.server->hosts, ", ")));
   }
   if (is_http(protocol) || protocol == Protocol::kHttps || mode == "AUTO_PASSTHROUGH") return;
   const auto routes = routes_of(analysis, *one.gateway);
@@ -139,7 +135,7 @@ void check_routes(Analysis& analysis, const Server& one) {
         "VirtualService {} names it, but has no `tcp` or `tls` entry for this port and these hosts",
         slashed(routes.front()->meta));
   }
-  analysis.warning(
+  analysis.find(
       "SM0010", one.gateway->meta, one.server->line,
       fmt::format(
           "Port {} is not opened: no route leads on from it, so connections are refused. {}; `match.port` "
@@ -164,10 +160,9 @@ void check_hosts(Analysis& analysis) {
         if (!served) missing.push_back(host);
       }
       if (missing.empty()) continue;
-      analysis.warning(
-          "IST0132", service->meta, 0,
-          fmt::format("one or more host {} defined in VirtualService {} not found in Gateway {}.",
-                      go_list(missing), slashed(service->meta), slashed(gateway->meta)));
+      analysis.find("IST0132", service->meta, 0,
+                    fmt::format("one or more host {} defined in VirtualService {} not found in Gateway {}.",
+                                go_list(missing), slashed(service->meta), slashed(gateway->meta)));
     }
   }
 }
@@ -241,13 +236,13 @@ void analyze_gateway_ports(Analysis& analysis) {
       return exposes(*service, number, one.pods);
     });
     if (services.empty() || exposed) continue;
-    analysis.warning(
+    analysis.find(
         "IST0162", one.gateway->meta, one.server->line,
         fmt::format("The gateway is listening on a target port (port {}) that is not defined in the Service "
                     "associated with its workload instances (Pod selector {}). If you need to access the "
                     "gateway port through the gateway Service, it will not be available.",
                     number, label_text(one.gateway->selector)));
-    analysis.warning(
+    analysis.find(
         "SM0005", one.gateway->meta, one.server->line,
         fmt::format(
             "Port {} of this Gateway is not exposed by Service {}: nothing from outside arrives there. "

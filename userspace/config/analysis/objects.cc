@@ -27,7 +27,7 @@ bool has_proxy(const Pod& pod) {
 }
 
 void schema_error(Analysis& analysis, const Meta& meta, int line, const std::string& text) {
-  analysis.error("IST0106", meta, line, "Schema validation error: " + text);
+  analysis.find("IST0106", meta, line, "Schema validation error: " + text);
 }
 
 void validate_entry(Analysis& analysis, const ServiceEntry& entry) {
@@ -94,11 +94,10 @@ void check_protocols(Analysis& analysis) {
         protocols.insert(std::string(to_string(same->protocol)));
       }
       if (protocols.size() < 2) continue;
-      analysis.warning(
-          "IST0177", def->entry->meta, port.line,
-          fmt::format("The ServiceEntries {} define the same host {} and port {} with different "
-                      "protocols: {}",
-                      fmt::join(entries, ", "), def->host, port.port, fmt::join(protocols, ", ")));
+      analysis.find("IST0177", def->entry->meta, port.line,
+                    fmt::format("The ServiceEntries {} define the same host {} and port {} with different "
+                                "protocols: {}",
+                                fmt::join(entries, ", "), def->host, port.port, fmt::join(protocols, ", ")));
       told.insert(def->entry.get());
       break;
     }
@@ -109,7 +108,7 @@ void check_protocols(Analysis& analysis) {
 void check_sockets(Analysis& analysis, const Sidecar& sidecar) {
   const auto told = [&](const std::string& bind, int line) {
     if (!bind.starts_with("unix:")) return;
-    analysis.warning(
+    analysis.find(
         "SM0206", sidecar.meta, line,
         fmt::format("Nobody listens on {}: this proxy listens on IP addresses only. With `bind: 127.0.0.1` "
                     "and captureMode NONE it is a port of the pod instead.",
@@ -130,13 +129,13 @@ void analyze_namespaces(Analysis& analysis) {
     const bool legacy = labels.contains("istio-injection"), revision = labels.contains("istio.io/rev");
     const bool ambient = label_is(labels, "istio.io/dataplane-mode", "ambient");
     if (legacy && revision) {
-      analysis.warning(
+      analysis.find(
           "IST0123", ns->meta, 0,
           "The namespace has more than one type of injection labels [istio-injection istio.io/rev], which "
           "may lead to undefined behavior. Make sure only one injection label exists.");
     }
     if (!legacy && !revision && !ambient) {
-      analysis.info(
+      analysis.find(
           "IST0102", ns->meta, 0,
           fmt::format("The namespace is not enabled for Istio injection. Run 'kubectl label namespace {0} "
                       "istio-injection=enabled' to enable it, or 'kubectl label namespace {0} "
@@ -147,12 +146,12 @@ void analyze_namespaces(Analysis& analysis) {
   }
   for (const auto& pod : analysis.resources.pods) {
     if (pod->app_runs_as_proxy && !is_system(pod->meta.ns)) {
-      analysis.warning("IST0144", pod->meta, 0, "User ID (UID) 1337 is reserved for the sidecar proxy.");
+      analysis.find("IST0144", pod->meta, 0, "User ID (UID) 1337 is reserved for the sidecar proxy.");
     }
     if (!injected.contains(pod->meta.ns) || pod->host_network || has_proxy(*pod)) continue;
     if (label_is(pod->meta.labels, "sidecar.istio.io/inject", "false")) continue;
     if (label_is(pod->meta.annotations, "sidecar.istio.io/inject", "false")) continue;
-    analysis.warning(
+    analysis.find(
         "IST0103", pod->meta, 0,
         fmt::format("The pod {} is missing the Istio proxy. This can often be resolved by restarting or "
                     "redeploying the workload.",
@@ -170,7 +169,7 @@ void analyze_services(Analysis& analysis) {
       const Protocol protocol =
           service_port_protocol(port.port, port.name, port.transport, port.app_protocol);
       if (alias && (protocol == Protocol::kAuto || protocol == Protocol::kTcp)) {
-        analysis.warning(
+        analysis.find(
             "IST0150", meta, port.line,
             "Port name for ExternalName service is invalid. Proxy may prevent tcp named ports and unmatched "
             "traffic for ports serving TCP protocol from being forwarded correctly");
@@ -178,7 +177,7 @@ void analyze_services(Analysis& analysis) {
         const std::string target =
             port.target.name.empty() ? fmt::format("{}", port.target.number ? port.target.number : port.port)
                                      : port.target.name;
-        analysis.info(
+        analysis.find(
             "IST0118", meta, port.line,
             fmt::format("Port name {} (port: {}, targetPort: {}) doesn't follow the naming convention of "
                         "Istio port.",
@@ -186,7 +185,7 @@ void analyze_services(Analysis& analysis) {
       }
     }
     if (!alias && !service->headless && service->cluster_ips.empty() && !service->ports.empty()) {
-      analysis.info(
+      analysis.find(
           "SM0012", meta, 0,
           "The Service has no clusterIP: connections cannot be recognized as its own, only routes can name "
           "it. "
@@ -199,7 +198,7 @@ void analyze_service_entries(Analysis& analysis) {
   for (const auto& entry : analysis.resources.service_entries) {
     validate_entry(analysis, *entry);
     if (entry->resolution == Resolution::kDynamicDns) {
-      analysis.info(
+      analysis.find(
           "SM0015", entry->meta, 0,
           "DYNAMIC_DNS is approximated: the name that a client asks for by SNI is not resolved here, the "
           "connection goes to the address that the client dialled.");
@@ -208,8 +207,8 @@ void analyze_service_entries(Analysis& analysis) {
     for (const IstioPort& port : entry->ports) {
       const Protocol protocol = parse_protocol(port.protocol);
       if (protocol == Protocol::kTcp || protocol == Protocol::kAuto) {
-        analysis.warning("IST0134", entry->meta, port.line,
-                         "ServiceEntry addresses are required for this protocol.");
+        analysis.find("IST0134", entry->meta, port.line,
+                      "ServiceEntry addresses are required for this protocol.");
       }
     }
   }
@@ -231,7 +230,7 @@ void analyze_sidecars(Analysis& analysis) {
   for (const auto& [ns, sidecars] : plain) {
     if (sidecars.size() < 2) continue;
     for (const Sidecar* sidecar : sidecars) {
-      analysis.error(
+      analysis.find(
           "IST0111", sidecar->meta, 0,
           fmt::format("The Sidecars {} in namespace \"{}\" have no workload selector, which can lead to "
                       "undefined behavior.",
@@ -245,7 +244,7 @@ void analyze_sidecars(Analysis& analysis) {
     }
     if (matching.size() < 2) continue;
     for (const Sidecar* sidecar : matching) {
-      analysis.error(
+      analysis.find(
           "IST0110", sidecar->meta, 0,
           fmt::format(
               "The Sidecars {} in namespace \"{}\" select the same workload pod \"{}\", which can lead "

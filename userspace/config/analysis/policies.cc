@@ -26,11 +26,11 @@ void check_server_verification(Analysis& analysis, const DestinationRule& rule) 
         slashed(rule.meta), rule.meta.ns, policy.tls_mode, rule.host);
   };
   if (originates_tls(*rule.policy) && !verifies_server(rule, *rule.policy))
-    analysis.warning("IST0128", rule.meta, rule.policy->line, text(*rule.policy));
+    analysis.find("IST0128", rule.meta, rule.policy->line, text(*rule.policy));
   for (const auto& level : rule.policy->port_level) {
     if (!originates_tls(level.policy) || verifies_server(rule, level.policy)) continue;
-    analysis.warning("IST0129", rule.meta, level.policy.line,
-                     fmt::format("{} at port number:{}", text(level.policy), level.port));
+    analysis.find("IST0129", rule.meta, level.policy.line,
+                  fmt::format("{} at port number:{}", text(level.policy), level.port));
   }
 }
 
@@ -49,23 +49,23 @@ void each_policy(const DestinationRule& rule, const Visit& visit) {
 void check_policies(Analysis& analysis, const DestinationRule& rule) {
   each_policy(rule, [&](const TrafficPolicy& policy) {
     if (originates_tls(policy)) {
-      analysis.warning(
+      analysis.find(
           "SM0013", rule.meta, policy.line,
           fmt::format(
               "TLS mode {} is not applied: connections to {} leave as the application sends them, without "
               "TLS where it speaks none. Let the application speak TLS itself.",
               policy.tls_mode, rule.host));
     } else if (policy.tls_mode == "ISTIO_MUTUAL") {
-      analysis.info(
-          "SM0013", rule.meta, policy.line,
+      analysis.find(
+          "SM0016", rule.meta, policy.line,
           fmt::format("TLS mode ISTIO_MUTUAL is not applied: connections to {} leave as the application "
                       "sends them; servers that insist on mutual TLS refuse them.",
                       rule.host));
     }
     if (policy.outlier && policy.outlier->has_consecutive_errors) {
-      analysis.warning("IST0133", rule.meta, policy.line,
-                       "Schema validation warning: outlier detection consecutive errors is deprecated, use "
-                       "consecutiveGatewayErrors or consecutive5xxErrors instead");
+      analysis.find("IST0133", rule.meta, policy.line,
+                    "Schema validation warning: outlier detection consecutive errors is deprecated, use "
+                    "consecutiveGatewayErrors or consecutive5xxErrors instead");
     }
   });
 }
@@ -77,7 +77,7 @@ void check_selector(Analysis& analysis, const Policy& policy) {
     const auto gateway = pod->meta.labels.find("gateway.networking.k8s.io/gateway-name");
     if (pod->meta.ns != policy.meta.ns || gateway == pod->meta.labels.end()) continue;
     if (!labels_contain(pod->meta.labels, *policy.selector)) continue;
-    return analysis.warning(
+    return analysis.find(
         "IST0166", policy.meta, 0,
         fmt::format("Ineffective selector on Kubernetes Gateway {}. Use the TargetRef field instead.",
                     gateway->second));
@@ -92,7 +92,7 @@ bool has_label(const Meta& meta, const char* key, std::string_view value) {
 // Where no sidecar runs a Sidecar has nothing to say to.
 void check_ambient(Analysis& analysis, const Sidecar& sidecar) {
   const auto ineffective = [&](std::string_view what) {
-    analysis.warning(
+    analysis.find(
         "IST0167", sidecar.meta, 0,
         fmt::format("The policy has no impact: {} is in ambient mode, the policy has no impact.", what));
   };
@@ -123,9 +123,9 @@ void analyze_policies(Analysis& analysis) {
   for (const auto& policy : analysis.resources.policies) {
     check_selector(analysis, *policy);
     if (policy->meta.kind == "AuthorizationPolicy" || policy->meta.kind == "PeerAuthentication") {
-      analysis.warning("SM0014", policy->meta, 0,
-                       fmt::format("{} is not enforced by this proxy: what it would refuse is let through.",
-                                   policy->meta.kind));
+      analysis.find("SM0014", policy->meta, 0,
+                    fmt::format("{} is not enforced by this proxy: what it would refuse is let through.",
+                                policy->meta.kind));
     }
   }
 }

@@ -12,7 +12,7 @@ namespace {
 
 void not_found(Analysis& analysis, const Meta& meta, int line, std::string_view what,
                const std::string& value) {
-  analysis.error("IST0101", meta, line, fmt::format("Referenced {} not found: \"{}\"", what, value));
+  analysis.find("IST0101", meta, line, fmt::format("Referenced {} not found: \"{}\"", what, value));
 }
 
 bool has_subset(const Analysis& analysis, const std::string& host, const std::string& subset,
@@ -36,7 +36,7 @@ void check_destination(Analysis& analysis, const VirtualService& service, const 
   if (destination.port == 0 && def->declared_ports > 1) {
     std::vector<uint16_t> ports;
     for (const RegistryPort& port : def->ports) ports.push_back(port.port);
-    analysis.error(
+    analysis.find(
         "IST0112", service.meta, route.line,
         fmt::format("This VirtualService routes to a service \"{}\" that exposes multiple ports {}. "
                     "Specifying a port in the destination is required to disambiguate.",
@@ -65,11 +65,10 @@ void analyze_references(Analysis& analysis) {
   for (const auto& service : analysis.resources.virtual_services) {
     for (const std::string& gateway : service->gateways) {
       if (is_generated(gateway)) {
-        analysis.warning(
-            "IST0165", service->meta, 0,
-            fmt::format("Gateway reference in VirtualService {} is to an implementation-generated "
-                        "internal Gateway: {}.",
-                        slashed(service->meta), gateway));
+        analysis.find("IST0165", service->meta, 0,
+                      fmt::format("Gateway reference in VirtualService {} is to an implementation-generated "
+                                  "internal Gateway: {}.",
+                                  slashed(service->meta), gateway));
       } else if (gateway != "mesh" && !analysis.find_gateway(gateway, service->meta.ns)) {
         not_found(analysis, service->meta, 0, "gateway", gateway);
       }
@@ -105,32 +104,32 @@ void analyze_destination_rules(Analysis& analysis) {
                                std::any_of(analysis.registry.begin(), analysis.registry.end(),
                                            [&](const auto& one) { return host_covers(host, one->host); }));
     if (!known) {
-      analysis.warning(
+      analysis.find(
           "IST0174", rule->meta, 0,
           fmt::format("The host {} defined in the DestinationRule does not match any services in the mesh.",
                       rule->host));
     }
     for (const Subset& subset : rule->subsets) {
       if (!def || subset.labels.empty() || analysis.has_endpoints(*def, subset.labels)) continue;
-      analysis.error(
+      analysis.find(
           "IST0173", rule->meta, subset.line,
           fmt::format("The Subset {} defined in the DestinationRule does not select any pods. Which may lead "
                       "to 503 UH (NoHealthyUpstream).",
                       subset.name));
     }
     if (rule->workload_selector && !selects_pod(analysis, rule->meta.ns, *rule->workload_selector)) {
-      analysis.warning("IST0127", rule->meta, 0,
-                       "No matching workloads for this resource with the following labels: " +
-                           label_text(*rule->workload_selector));
+      analysis.find("IST0127", rule->meta, 0,
+                    "No matching workloads for this resource with the following labels: " +
+                        label_text(*rule->workload_selector));
     }
   }
   for (const auto& entry : analysis.resources.service_entries) {
     if (!entry->workload_selector) continue;
     const bool vm = !analysis.index.select_entries(entry->meta.ns, *entry->workload_selector).empty();
     if (vm || selects_pod(analysis, entry->meta.ns, *entry->workload_selector)) continue;
-    analysis.warning("IST0127", entry->meta, 0,
-                     "No matching workloads for this resource with the following labels: " +
-                         label_text(*entry->workload_selector));
+    analysis.find("IST0127", entry->meta, 0,
+                  "No matching workloads for this resource with the following labels: " +
+                      label_text(*entry->workload_selector));
   }
 }
 
@@ -143,9 +142,9 @@ void analyze_endpoints(Analysis& analysis) {
     if (set->service.empty() || set->meta.ns == "kube-system") continue;
     const auto found = services.find(set->meta.ns + "/" + set->service);
     if (found == services.end()) {
-      analysis.warning("SM0009", set->meta, 0,
-                       fmt::format("Nobody selects these endpoints: there is no Service {}/{}.", set->meta.ns,
-                                   set->service));
+      analysis.find("SM0009", set->meta, 0,
+                    fmt::format("Nobody selects these endpoints: there is no Service {}/{}.", set->meta.ns,
+                                set->service));
       continue;
     }
     std::set<std::string> names;
@@ -153,7 +152,7 @@ void analyze_endpoints(Analysis& analysis) {
     for (const auto& subset : set->subsets) {
       for (const EndpointSet::Port& port : subset.ports) {
         if (names.contains(port.name)) continue;
-        analysis.warning(
+        analysis.find(
             "SM0009", set->meta, 0,
             fmt::format(
                 "Nobody selects port {} (\"{}\") of these endpoints: the Service {} has no port of that "
@@ -177,7 +176,7 @@ void analyze_endpoints(Analysis& analysis) {
         std::any_of(r.services.begin(), r.services.end(), selected_by_service)) {
       continue;
     }
-    analysis.warning(
+    analysis.find(
         "SM0009", entry->meta, 0,
         fmt::format("Nobody selects this WorkloadEntry: no ServiceEntry or Service of namespace {} has a "
                     "selector that matches its labels ({}).",
@@ -218,14 +217,14 @@ void analyze_workloads(Analysis& analysis) {
       if (services.size() < 2) continue;
       const auto list = [](const auto& set) { return fmt::format("[{}]", fmt::join(set, " ")); };
       if (protocols.size() > 1) {
-        analysis.warning(
+        analysis.find(
             "IST0116", pod->meta, 0,
             fmt::format("This deployment {} is associated with multiple services using port {} but different "
                         "protocols: {}",
                         workload, entry.first, list(services)));
       }
       if (ports.size() > 1) {
-        analysis.warning(
+        analysis.find(
             "IST0137", pod->meta, 0,
             fmt::format("This deployment {} is associated with multiple services {} using targetPort \"{}\" "
                         "but different ports: {}.",

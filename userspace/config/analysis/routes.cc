@@ -24,8 +24,8 @@ void check_reachability(Analysis& analysis, const VirtualService& service,
   std::map<std::string, size_t> seen;  // match -> the rule that has it first
   std::optional<size_t> takes_all;
   const auto unreachable = [&](size_t rule, std::string_view reason) {
-    analysis.warning("IST0130", service.meta, routes[rule].line,
-                     fmt::format("VirtualService rule #{} not used ({}).", rule, reason));
+    analysis.find("IST0130", service.meta, routes[rule].line,
+                  fmt::format("VirtualService rule #{} not used ({}).", rule, reason));
   };
   for (size_t rule = 0; rule < routes.size(); ++rule) {
     if (takes_all) {
@@ -42,7 +42,7 @@ void check_reachability(Analysis& analysis, const VirtualService& service,
       const auto [first, fresh] = seen.try_emplace(match_key(routes[rule].matches[i]), rule);
       if (fresh) continue;
       ++duplicates;
-      analysis.info(
+      analysis.find(
           "IST0131", service.meta, routes[rule].matches[i].line,
           fmt::format(
               "VirtualService rule #{} match #{} is not used (duplicate/overlapping match in rule #{}).",
@@ -61,7 +61,7 @@ void check_shares(Analysis& analysis, const VirtualService& service, const L4Rou
     const std::string name =
         to.destination.host + (to.destination.subset.empty() ? "" : "+" + to.destination.subset);
     if (to.weight.value_or(0) == 0) {
-      analysis.warning(
+      analysis.find(
           "SM0007", service.meta, to.line,
           fmt::format("Destination {} gets no connection: it has no weight, and others have.", name));
       continue;
@@ -70,7 +70,7 @@ void check_shares(Analysis& analysis, const VirtualService& service, const L4Rou
     if (!def || def->discovery != Discovery::kEds || !to.destination.subset.empty())
       continue;  // IST0173 tells subsets
     if (!analysis.has_endpoints(*def, {})) {
-      analysis.warning(
+      analysis.find(
           "SM0007", service.meta, to.line,
           fmt::format("{:.4g} % of the connections go to {}, which has no endpoints: they end with UH.",
                       100.0 * static_cast<double>(*to.weight) / static_cast<double>(sum), name));
@@ -101,7 +101,7 @@ void check_match_ports(Analysis& analysis, const VirtualService& service, const 
         return match.port == 0 || def->port(match.port);
       });
       if (!on_mesh || any) continue;
-      analysis.warning(
+      analysis.find(
           "SM0011", service.meta, match.line,
           fmt::format(
               "This match can never be true: port {} is compared to the ports of the service ({}), not "
@@ -123,7 +123,7 @@ void check_mesh_match(Analysis& analysis, const VirtualService& service) {
     if (named.empty()) nobody.push_back(host);
   }
   if (!nobody.empty() && (served.empty() || service.tls.empty())) {
-    analysis.warning(
+    analysis.find(
         "SM0011", service.meta, 0,
         fmt::format(
             "No route of this VirtualService is ever used for {}: its hosts have to name a Service or a "
@@ -151,11 +151,11 @@ void check_http(Analysis& analysis, const VirtualService& service) {
       }
     }
     if (!gateways_include_mesh(service)) {
-      analysis.info(
+      analysis.find(
           "SM0006", service.meta, route.line,
           "HTTP routes are not applied at layer 4: through a gateway only `tcp` and `tls` routes lead on.");
     } else if (!elsewhere.empty()) {
-      analysis.info(
+      analysis.find(
           "SM0006", service.meta, route.line,
           fmt::format("HTTP routes are not applied at layer 4: connections go to the owner of the address, "
                       "not to {}. A `tcp` route of the same service is applied.",
@@ -186,7 +186,7 @@ void check_same_hosts(Analysis& analysis) {
     for (const VirtualService* service : entry.second) names.push_back(slashed(service->meta));
     std::sort(names.begin(), names.end());
     for (const VirtualService* service : entry.second) {
-      analysis.error(
+      analysis.find(
           "IST0109", service->meta, 0,
           fmt::format(
               "The VirtualServices {} associated with mesh gateway define the same host {} which can "
@@ -222,10 +222,9 @@ void check_ingress_subsets(Analysis& analysis) {
     for (const std::string& host : hosts_of(*service, true)) {
       const auto ingress = from_gateways.find(host);
       if (ingress == from_gateways.end()) continue;
-      analysis.warning(
-          "IST0140", service->meta, 0,
-          fmt::format("Subset in virtual service {} has no effect on ingress gateway {} requests",
-                      slashed(service->meta), slashed(ingress->second->meta)));
+      analysis.find("IST0140", service->meta, 0,
+                    fmt::format("Subset in virtual service {} has no effect on ingress gateway {} requests",
+                                slashed(service->meta), slashed(ingress->second->meta)));
     }
   }
 }
@@ -241,8 +240,8 @@ void analyze_virtual_services(Analysis& analysis) {
     check_mesh_match(analysis, *service);
     check_http(analysis, *service);
     if (service->tcp.empty() && service->tls.empty() && service->http.empty()) {
-      analysis.error("IST0106", service->meta, 0,
-                     "Schema validation error: http, tcp or tls must be provided in virtual service");
+      analysis.find("IST0106", service->meta, 0,
+                    "Schema validation error: http, tcp or tls must be provided in virtual service");
     }
     for (const L4Route& route : service->tls) {
       for (const L4Match& match : route.matches) {
@@ -253,7 +252,7 @@ void analyze_virtual_services(Analysis& analysis) {
                                    analysis.full_name(sni, service->meta.ns));
               });
           if (covered) continue;
-          analysis.error(
+          analysis.find(
               "IST0106", service->meta, match.line,
               fmt::format("Schema validation error: SNI host \"{}\" is not a compatible subset of any of the "
                           "virtual service hosts: {}",

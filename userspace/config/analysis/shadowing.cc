@@ -83,7 +83,7 @@ std::string cure(const ServiceDef& def) {
 void check_port(Analysis& analysis, const Dialled& dialled, const ServiceDef& def, const RegistryPort& port) {
   const auto pods = dialled_directly(dialled, def, port);
   if (pods.empty()) return;
-  analysis.warning(
+  analysis.find(
       def.service ? "SM0004" : "SM0001", meta_of(def), port.line,
       fmt::format("Without an address, {} takes every connection to port {} that no other service owns, for "
                   "everybody who sees it: also direct ones to the pods {}, which then end at {}. {}",
@@ -127,7 +127,7 @@ void analyze_shadowing(Analysis& analysis) {
     for (size_t i = 1; i < claims.size(); ++i) {
       const ServiceDef* holder = held_by(claims, i);
       if (!holder) continue;
-      analysis.warning(
+      analysis.find(
           "SM0002", meta_of(*claims[i].def), claims[i].port->line,
           fmt::format(
               "Nothing gets to {} on port {}: neither has an address, and the older {} keeps the port, so "
@@ -139,7 +139,7 @@ void analyze_shadowing(Analysis& analysis) {
     for (size_t i = 1; i < claims.size(); ++i) {
       const ServiceDef* holder = held_by(claims, i);
       if (!holder) continue;
-      analysis.warning(
+      analysis.find(
           "SM0003", meta_of(*claims[i].def), claims[i].port->line,
           fmt::format(
               "{} goes to {}, not to {}: the older {} has the address too and keeps it. Cures: take the "

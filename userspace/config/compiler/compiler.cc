@@ -7,6 +7,7 @@
 #include "config/compiler/outbound.h"
 #include "config/compiler/world_snapshot.h"
 #include "config/resources/egress_annotations.h"
+#include "model/finding_codes.h"
 #include "model/snapshot_version.h"
 
 namespace sockmesh::config {
@@ -28,8 +29,9 @@ std::string add_prefixes(const std::string& text, std::vector<Prefix>& to) {
 }
 
 model::Finding bad_annotation(const Pod& pod, const char* name, const std::string& bad, const char* effect) {
-  return {"SM0301", model::Severity::kError, pod.meta.origin(),
-          fmt::format("annotation {}: '{}': expected a comma list of CIDR blocks; {}", name, bad, effect)};
+  return model::make_finding(
+      "SM0301", pod.meta.origin(),
+      fmt::format("annotation {}: '{}': expected a comma list of CIDR blocks; {}", name, bad, effect));
 }
 
 // The mesh's lists and, from annotations of the pod, its own on top. An entry that cannot be read never lets

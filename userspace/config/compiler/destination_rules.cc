@@ -1,8 +1,8 @@
 #include "config/compiler/destination_rules.h"
 
 #include <algorithm>
-#include <tuple>
 
+#include "config/resources/age.h"
 #include "config/resources/hostnames.h"
 
 namespace sockmesh::config {
@@ -11,11 +11,7 @@ namespace {
 
 bool by_age(const std::shared_ptr<const DestinationRule>& a,
             const std::shared_ptr<const DestinationRule>& b) {
-  const auto key = [](const DestinationRule& rule) {
-    return std::make_tuple(rule.meta.created.value_or(WallTime::min()), std::cref(rule.meta.name),
-                           std::cref(rule.meta.ns));
-  };
-  return key(*a) < key(*b);
+  return age(a->meta) < age(b->meta);
 }
 
 template <typename Block>

@@ -11,7 +11,9 @@
 #include "config/compiler/listener_draft.h"
 #include "config/compiler/routes.h"
 #include "config/registry/endpoints.h"
+#include "config/resources/age.h"
 #include "config/resources/hostnames.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::config {
 
@@ -112,11 +114,7 @@ class Merge {
     for (const auto& gateway : world_.gateways)
       if (labels_contain(world_.self.labels, gateway->selector)) gateways.push_back(gateway);
     std::sort(gateways.begin(), gateways.end(), [](const auto& a, const auto& b) {
-      const auto key = [](const Gateway& g) {
-        return std::make_tuple(g.meta.created.value_or(WallTime::min()), std::cref(name_of(g)),
-                               std::cref(g.meta.ns));
-      };
-      return key(*a) < key(*b);
+      return age(a->meta, name_of(*a)) < age(b->meta, name_of(*b));
     });
     std::vector<Server> servers;
     for (const auto& gateway : gateways)
@@ -283,10 +281,10 @@ class Merge {
       return !chain.match.server_names.empty() || !chain.match.application_protocols.empty();
     });
     if (const std::string both = ambiguous_match(listener.chains); !both.empty()) {
-      findings_.push_back(
-          {"SM0101", model::Severity::kError, listener.origin,
-           fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole", listener.name,
-                       both)});
+      findings_.push_back(model::make_finding(
+          "SM0101", listener.origin,
+          fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole", listener.name,
+                      both)));
       return;
     }
     out_.listeners.push_back(std::make_shared<const model::Listener>(std::move(listener)));
@@ -297,8 +295,8 @@ class Merge {
     bool translated = false;
     const uint16_t bound = translate_gateway_port(world_, number, translated);
     const std::string as = bound == number ? "" : fmt::format("(bound as {}) ", bound);
-    findings_.push_back({code, model::Severity::kWarning, origin_of(server),
-                         fmt::format("server port {} {}{}", number, as, text)});
+    findings_.push_back(
+        model::make_finding(code, origin_of(server), fmt::format("server port {} {}{}", number, as, text)));
   }
 
   static model::OriginPtr origin_of(const Server& server) {

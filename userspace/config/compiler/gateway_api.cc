@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "config/resources/hostnames.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::config {
 
@@ -172,9 +173,10 @@ class Translation {
         one.destination = {full_name(backend.name, ns, mesh_.domain), "", backend.port};
       } else {
         one.destination = {kNowhere, "invalid-backend", kNoPort};
-        out_.findings.push_back({"SM0204", model::Severity::kError, route.meta.origin(backend.line),
-                                 fmt::format("backend {} {}/{} may not be used: its share is refused",
-                                             backend.kind, ns, backend.name)});
+        out_.findings.push_back(
+            model::make_finding("SM0204", route.meta.origin(backend.line),
+                                fmt::format("backend {} {}/{} may not be used: its share is refused",
+                                            backend.kind, ns, backend.name)));
       }
       made.push_back(std::move(one));
     }
@@ -197,8 +199,7 @@ class Translation {
   }
 
   void note(const K8sGateway& gateway, int line, std::string text) {
-    out_.findings.push_back(
-        {"SM0205", model::Severity::kWarning, gateway.meta.origin(line), std::move(text)});
+    out_.findings.push_back(model::make_finding("SM0205", gateway.meta.origin(line), std::move(text)));
   }
 
   const Resources& resources_;

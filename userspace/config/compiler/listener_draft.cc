@@ -8,6 +8,8 @@
 #include <set>
 #include <tuple>
 
+#include "model/finding_codes.h"
+
 namespace sockmesh::config {
 
 namespace {
@@ -166,11 +168,11 @@ std::vector<ListenerDrafts::Finished> ListenerDrafts::finish(
     if (const std::string both = ambiguous_match(listener.chains); !both.empty()) {
       finished.push_back(
           {key, nullptr,
-           model::Finding{
-               "SM0101", model::Severity::kError, listener.origin,
+           model::make_finding(
+               "SM0101", listener.origin,
                fmt::format("listener {} has two filter chains for {}: Envoy refuses it as a whole, "
                            "its traffic is treated as that of an unknown address",
-                           listener.name, both)}});
+                           listener.name, both))});
       continue;
     }
     if (before_wildcard && key.ip.is_any()) listener.chains.insert(listener.chains.begin(), *before_wildcard);

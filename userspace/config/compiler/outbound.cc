@@ -7,6 +7,7 @@
 #include "config/compiler/listener_draft.h"
 #include "config/compiler/routes.h"
 #include "config/registry/endpoints.h"
+#include "model/finding_codes.h"
 
 namespace sockmesh::config {
 
@@ -174,12 +175,12 @@ bool on_socket(const EgressGroup& group) {
 }
 
 model::Finding unix_socket(const Sidecar& sidecar, const Sidecar::Egress& egress) {
-  return {
-      "SM0206", model::Severity::kWarning, sidecar.meta.origin(egress.line),
+  return model::make_finding(
+      "SM0206", sidecar.meta.origin(egress.line),
       fmt::format(
           "egress listener on {}: this proxy listens on IP addresses only, nobody serves the socket. With "
           "`bind: 127.0.0.1` and captureMode NONE it is a port of the pod instead",
-          egress.bind)};
+          egress.bind));
 }
 
 // Turns the claims of a group into drafts of listeners.

@@ -7,15 +7,12 @@
 #include <tuple>
 
 #include "base/strings.h"
+#include "config/resources/age.h"
 #include "config/resources/hostnames.h"
 
 namespace sockmesh::config {
 
 namespace {
-
-auto age(const Meta& meta) {
-  return std::make_tuple(meta.created.value_or(WallTime::min()), std::cref(meta.name), std::cref(meta.ns));
-}
 
 // The `hosts` of a Sidecar egress listener.
 class ImportList {

@@ -4,6 +4,7 @@
 
 #include "base/arithmetic.h"
 #include "base/strings.h"
+#include "config/resources/age.h"
 
 namespace sockmesh::config {
 
@@ -106,10 +107,7 @@ void ResourceIndex::add_addresses(const Pod& pod) {
   for (const IpAddress& ip : pod.ips) {
     // Two pods cannot share an address; while one replaces the other the younger has it.
     const auto [it, added] = pods_by_address_.emplace(ip, &pod);
-    const auto age = [](const Pod& p) {
-      return std::make_tuple(p.meta.created.value_or(WallTime::min()), p.meta.ns, p.meta.name);
-    };
-    if (!added && age(*it->second) < age(pod)) it->second = &pod;
+    if (!added && age(it->second->meta) < age(pod.meta)) it->second = &pod;
   }
 }
 

@@ -287,6 +287,13 @@ TEST_CASE("analyze: IST0132, IST0140, IST0145, SM0008, SM0010 gateways") {
       Catch::Contains("Conflict with gateways default/h (workload selector istio=gw, port 9000, hosts *)."));
   CHECK_THAT(conflict.of("SM0008"), Catch::StartsWith("Warning [SM0008] (Gateway h.default") &&
                                         Catch::Contains("the older Gateway default/g has it"));
+  // Of one age: by name, then by namespace, as the compiler sorts them.
+  const auto in = [](std::string text, const std::string& ns) {
+    return text.insert(text.find("metadata: {") + 11, "namespace: " + ns + ", ");
+  };
+  CHECK_THAT(
+      run(base + gateway_pod + in(gateway("g", "9000"), "z") + in(gateway("h", "9000"), "a")).of("SM0008"),
+      Catch::StartsWith("Warning [SM0008] (Gateway h.a") && Catch::Contains("the older Gateway z/g has it"));
 
   const Found closed = run(base + gateway_pod + gateway("g", "9001"));
   CHECK_THAT(closed.of("SM0010"), Catch::Contains("Port 9001 is not opened") &&

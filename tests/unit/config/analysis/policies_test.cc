@@ -16,7 +16,7 @@ std::string policy(const std::string& kind, const std::string& spec) {
 
 }  // namespace
 
-TEST_CASE("analyze: IST0128, IST0129, SM0013 the TLS of a DestinationRule") {
+TEST_CASE("analyze: IST0128, IST0129, SM0013, SM0016 the TLS of a DestinationRule") {
   const Found top = run(kEcho + rule("tls: {mode: SIMPLE}"));
   CHECK_THAT(top.of("IST0128"),
              Catch::StartsWith("Warning [IST0128] (DestinationRule d.default m.yaml:") &&
@@ -39,7 +39,8 @@ TEST_CASE("analyze: IST0128, IST0129, SM0013 the TLS of a DestinationRule") {
             .count("IST0128") == 0);
   const Found mesh = run(kEcho + rule("tls: {mode: ISTIO_MUTUAL}"));
   CHECK(mesh.count("IST0128") == 0);
-  CHECK_THAT(mesh.of("SM0013"), Catch::StartsWith("Info"));
+  CHECK_THAT(mesh.of("SM0016"), Catch::StartsWith("Info"));
+  CHECK(mesh.count("SM0013") == 0);
   CHECK(run(kEcho + rule("tls: {mode: DISABLE}")).lines.empty());
 }
 
