@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "base/utf8.h"
 
 namespace sockmesh {
 
@@ -15,13 +16,7 @@ std::string one_line(std::string_view text) {
     if (!line.empty()) joined.append(joined.empty() ? "" : "; ").append(line);
     begin = end + 1;
   }
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; };
-  for (size_t i = 0; i + 1 < joined.size(); ++i) {
-    const auto next = static_cast<unsigned char>(joined[i + 1]);
-    if (joined[i] == '\xc2' && next >= 0x80 && next < 0xa0) joined[i] = joined[i + 1] = ' ';
-  }
-  std::replace_if(joined.begin(), joined.end(), control, ' ');
-  return joined;
+  return printable(joined, std::string::npos);
 }
 
 }  // namespace sockmesh

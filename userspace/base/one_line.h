@@ -7,8 +7,7 @@
 
 namespace sockmesh {
 
-// Lines are joined by "; ", empty ones left out; every other control character (C0,
-// DEL, C1 in UTF-8) becomes a space.
+// Lines are joined by "; ", empty ones left out; the rest as printable() has it (base/utf8.h), whole.
 std::string one_line(std::string_view text);
 
 }  // namespace sockmesh

@@ -126,7 +126,7 @@ uint64_t content_part(const Listener& listener) {
   return hash.value();
 }
 
-uint64_t content_sum(const Snapshot& snapshot) {
+ContentSum content_sum(const Snapshot& snapshot) {
   Hash rest;
   rest << snapshot.mesh.access_log_file << snapshot.mesh.access_log_format
        << static_cast<uint64_t>(snapshot.mesh.access_log_encoding)
@@ -135,12 +135,13 @@ uint64_t content_sum(const Snapshot& snapshot) {
     rest << list->size();
     for (const Prefix& prefix : *list) rest << prefix;
   }
-  uint64_t sum = rest.value();
-  for (const auto& listener : snapshot.listeners) sum += content_part(*listener);
-  for (const auto& [name, cluster] : snapshot.clusters) sum += content_part(*cluster);
+  ContentSum sum;
+  sum.add(rest.value());
+  for (const auto& listener : snapshot.listeners) sum.add(content_part(*listener));
+  for (const auto& [name, cluster] : snapshot.clusters) sum.add(content_part(*cluster));
   return sum;
 }
 
-std::string version_text(uint64_t sum) { return fmt::format("{:016x}", sum); }
+std::string ContentSum::version() const { return fmt::format("{:016x}", sum_); }
 
 }  // namespace sockmesh::model

@@ -5,14 +5,23 @@
 #include <cstdint>
 #include <string>
 
+#include "base/arithmetic.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::model {
 
-// A sum over the parts, so that a part can be taken out and another put in.
-uint64_t content_sum(const Snapshot& snapshot);
+// A sum over hashes of the parts, so that a part can be taken out and another put in. It wraps around.
+class ContentSum {
+ public:
+  SOCKMESH_WRAPS void add(uint64_t part) { sum_ += part; }
+  SOCKMESH_WRAPS void remove(uint64_t part) { sum_ -= part; }
+  std::string version() const;  // 16 hex digits
+
+ private:
+  uint64_t sum_ = 0;
+};
+ContentSum content_sum(const Snapshot& snapshot);
 uint64_t content_part(const Cluster& cluster);
 uint64_t content_part(const Listener& listener);
-std::string version_text(uint64_t sum);  // 16 hex digits
 
 }  // namespace sockmesh::model

@@ -155,7 +155,7 @@ TEST_CASE("names are resolved, and again when their TTL ends") {
   EVENTUALLY(resolving.addresses_of("db.example.com") == 1);
   hosts = 2;  // the TTL is a second
   EVENTUALLY(resolving.addresses_of("db.example.com") == 2);
-  CHECK(resolving.changes >= 2);
+  EVENTUALLY(resolving.changes >= 2);  // told after it is there to be read
 }
 
 TEST_CASE("a failure keeps the last answer, an empty answer is one") {

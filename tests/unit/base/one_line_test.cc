@@ -13,6 +13,12 @@ TEST_CASE("what others said becomes one line that a terminal only shows") {
   CHECK(one_line("a\x1b[2Jb\x7f"
                  "c\0d"s) == "a [2Jb c d");
   CHECK(one_line("a\xc2\x9b"
-                 "2J") == "a  2J");  // CSI as one character
+                 "2J") == "a 2J");  // CSI as one character
+  CHECK(one_line("a\xe2\x80\xa8"
+                 "b") == "a b");  // LINE SEPARATOR
+  CHECK(one_line("a\xff"
+                 "b") ==
+        "a\xef\xbf\xbd"
+        "b");
   CHECK(one_line("\n") == "");
 }

@@ -246,8 +246,8 @@ TEST_CASE("an answer that is not read ends with its deadline") {
 }
 
 TEST_CASE("work for a client that left is given up") {
-  Service service;
   std::atomic<int> begun{0}, given_up{0};
+  Service service;
   service.in_loop([&] {
     service.handler = [&](Request, Reply) -> Work {
       ++begun;

@@ -145,7 +145,7 @@ Built build_snapshot(const World& world) {
 
   snapshot->workloads = workload_table(world);
   built.sum = content_sum(*snapshot);
-  snapshot->version = model::version_text(built.sum);
+  snapshot->version = built.sum.version();
   snapshot->index();
   return built;
 }

@@ -43,14 +43,14 @@ class Patch {
   void erase_clusters(const std::vector<Text>& names) {
     for (const Text& name : names)
       if (const auto it = snapshot_.clusters.find(name); it != snapshot_.clusters.end()) {
-        built_.sum -= content_part(*it->second);
+        built_.sum.remove(content_part(*it->second));
         snapshot_.clusters.erase(it);
       }
   }
 
   void add_clusters(const std::vector<model::ClusterPtr>& clusters) {
     for (const auto& cluster : clusters)
-      if (snapshot_.clusters.emplace(cluster->name, cluster).second) built_.sum += content_part(*cluster);
+      if (snapshot_.clusters.emplace(cluster->name, cluster).second) built_.sum.add(content_part(*cluster));
   }
 
   // `made` is what build_outbound has for the addresses.
@@ -64,7 +64,7 @@ class Patch {
     for (const SocketAddress& address : addresses) {
       for (; old != old_end && (*old)->addresses.front() < address; ++old)
         snapshot_.listeners.push_back(*old);
-      if (old != old_end && (*old)->addresses.front() == address) built_.sum -= content_part(**old++);
+      if (old != old_end && (*old)->addresses.front() == address) built_.sum.remove(content_part(**old++));
       built_.refused.erase(address);
       if (now == made.end() || now->at != address) continue;
       if (now->listener) {
@@ -76,13 +76,13 @@ class Patch {
     }
     snapshot_.listeners.insert(snapshot_.listeners.end(), old, old_end);
     built_.outbound = snapshot_.listeners.size();
-    for (old = old_end; old != before.end(); ++old) built_.sum -= content_part(**old);
+    for (old = old_end; old != before.end(); ++old) built_.sum.remove(content_part(**old));
     for (auto& listener : others) add(std::move(listener));
   }
 
  private:
   void add(model::ListenerPtr listener) {
-    built_.sum += content_part(*listener);
+    built_.sum.add(content_part(*listener));
     snapshot_.listeners.push_back(std::move(listener));
   }
 
@@ -168,7 +168,7 @@ struct Compiler::Impl {
     for (auto& finding : outbound_findings(*world)) snapshot.findings.push_back(std::move(finding));
     for (const auto& [address, finding] : last.refused) snapshot.findings.push_back(finding);
     if (!changes.pods.none()) snapshot.workloads = follow_pods(*world, *snapshot.workloads, changes.pods);
-    snapshot.version = model::version_text(last.sum);
+    snapshot.version = last.sum.version();
     snapshot.index();
     return true;
   }

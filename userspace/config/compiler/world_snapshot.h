@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "config/compiler/world.h"
+#include "model/snapshot_version.h"
 
 namespace sockmesh::config {
 
 // A snapshot with what it takes to put in other parts later.
 struct Built {
   std::shared_ptr<model::Snapshot> snapshot;
-  uint64_t sum = 0;     // content_sum of the snapshot
+  model::ContentSum sum;
   size_t outbound = 0;  // its first listeners: those of build_outbound, by address
   std::map<SocketAddress, model::Finding> refused;  // addresses that have none, and why
   std::vector<Text> inbound_clusters;
