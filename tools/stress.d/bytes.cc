@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::stress {
 
 namespace {
@@ -13,11 +15,10 @@ namespace {
 constexpr size_t kWord = sizeof(uint64_t);
 constexpr uint64_t kStep = 0x9e3779b97f4a7c15;  // odd, so that it has an inverse
 
-// Modulo 2^64 on purpose, which sanitizers are told by the wider type.
-__extension__ using Wide = unsigned __int128;
-constexpr uint64_t times(uint64_t a, uint64_t b) { return static_cast<uint64_t>(Wide{a} * b); }
-constexpr uint64_t plus(uint64_t a, uint64_t b) { return static_cast<uint64_t>(Wide{a} + b); }
-constexpr uint64_t minus(uint64_t a, uint64_t b) { return static_cast<uint64_t>(Wide{a} - b); }
+// Modulo 2^64 on purpose.
+SOCKMESH_WRAPS constexpr uint64_t times(uint64_t a, uint64_t b) { return a * b; }
+SOCKMESH_WRAPS constexpr uint64_t plus(uint64_t a, uint64_t b) { return a + b; }
+SOCKMESH_WRAPS constexpr uint64_t minus(uint64_t a, uint64_t b) { return a - b; }
 
 // By Newton: each round doubles the number of right bits, beginning with three.
 constexpr uint64_t inverse(uint64_t odd) {
@@ -45,7 +46,7 @@ void fill(uint64_t key, uint64_t offset, std::span<std::byte> out) {
     word = plus(word, kStep);
   }
   for (; left >= kWord; left -= kWord, at += kWord, word = plus(word, kStep)) std::memcpy(at, &word, kWord);
-  std::memcpy(at, &word, left);
+  if (left > 0) std::memcpy(at, &word, left);
 }
 
 size_t right_bytes(uint64_t key, uint64_t offset, std::span<const std::byte> data) {

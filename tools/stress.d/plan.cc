@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/arithmetic.h"
+
 namespace sockmesh::stress {
 
 namespace {
@@ -233,12 +235,11 @@ std::string describe(const Script& script) {
 
 }  // namespace
 
-uint64_t Random::next() {
-  __extension__ using Wide = unsigned __int128;  // modulo 2^64 on purpose
-  state_ = static_cast<uint64_t>(Wide{state_} + 0x9e3779b97f4a7c15);
+SOCKMESH_WRAPS uint64_t Random::next() {
+  state_ += 0x9e3779b97f4a7c15;
   uint64_t value = state_;
-  value = static_cast<uint64_t>(Wide{value ^ (value >> 30)} * 0xbf58476d1ce4e5b9);
-  value = static_cast<uint64_t>(Wide{value ^ (value >> 27)} * 0x94d049bb133111eb);
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
   return value ^ (value >> 31);
 }
 

@@ -98,12 +98,11 @@ class FlatMap {
     while (slots_[slot] != 0) slot = next(slot);
     return slot;
   }
+  SOCKMESH_WRAPS size_t distance(size_t from, size_t to) const { return (to - from) & (slots_.size() - 1); }
   // Linear probing: what follows without a gap moves up if the gap is on its way from home.
   void vacate(size_t gap) {
     for (size_t slot = next(gap); slots_[slot] != 0; slot = next(slot)) {
-      const size_t from_home = (slot - home(entries_[slots_[slot] - 1].first)) & (slots_.size() - 1);
-      const size_t from_gap = (slot - gap) & (slots_.size() - 1);
-      if (from_home < from_gap) continue;
+      if (distance(home(entries_[slots_[slot] - 1].first), slot) < distance(gap, slot)) continue;
       slots_[gap] = slots_[slot];
       gap = slot;
     }

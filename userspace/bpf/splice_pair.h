@@ -39,7 +39,7 @@ class SplicePair {
   bool inserted(Side side) const { return sides_[index(side)].inserted; }
 
   void arm();     // step 6: redirect from now on, where user space holds nothing
-  void disarm();  // PASS from now on
+  void disarm();  // PASS from now on, or as soon as nothing waits in either queue
   bool armed() const { return armed_; }
   // Step 7: runs the verdict over bytes that were there before the insertion. An error is the socket's own;
   // the kernel tells it once, so the caller has to keep it.

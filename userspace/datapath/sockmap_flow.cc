@@ -214,8 +214,8 @@ void SockmapFlow::lost(Side side, const Error& error) {
 
 void SockmapFlow::close(CloseReason reason, std::string detail) {
   if (failed_) ends_.fail(failed_->side, false, failed_->error);
-  // From here on the kernel moves nothing more. Bytes that arrive between the look and the close are lost as
-  // if they had come after it.
+  // From here on the kernel redirects nothing more, except behind a backlog; and while there is one this is
+  // no orderly end. Bytes that arrive between the look and the close are lost as if they had come after it.
   pair_->disarm();
   disturb("close");
   ends_.stop(reason, direction(Side::kDownstream).holding() || direction(Side::kUpstream).holding());

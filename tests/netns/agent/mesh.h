@@ -12,6 +12,7 @@
 #include "access_line.h"
 #include "test_support/netns.h"
 #include "test_support/process.h"
+#include "test_support/sanitized.h"
 #include "test_support/temp_dir.h"
 
 namespace sockmesh::test {
@@ -99,16 +100,5 @@ class Mesh {
 // A ConfigMap "istio" with this MeshConfig and the access log on.
 std::string mesh_config(const std::string& more = "");
 std::string source_file(const std::string& path);  // of the source tree
-
-// True in builds whose memory figures mean nothing.
-constexpr bool sanitized() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#elif defined(__has_feature)
-  return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-  return false;
-#endif
-}
 
 }  // namespace sockmesh::test
