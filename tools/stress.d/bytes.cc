@@ -34,6 +34,7 @@ uint64_t word_at(uint64_t key, uint64_t offset) { return plus(key, times(offset 
 }  // namespace
 
 void fill(uint64_t key, uint64_t offset, std::span<std::byte> out) {
+  if (out.empty()) return;
   std::byte* at = out.data();
   size_t left = out.size();
   uint64_t word = word_at(key, offset);
@@ -46,7 +47,7 @@ void fill(uint64_t key, uint64_t offset, std::span<std::byte> out) {
     word = plus(word, kStep);
   }
   for (; left >= kWord; left -= kWord, at += kWord, word = plus(word, kStep)) std::memcpy(at, &word, kWord);
-  if (left > 0) std::memcpy(at, &word, left);
+  std::memcpy(at, &word, left);
 }
 
 size_t right_bytes(uint64_t key, uint64_t offset, std::span<const std::byte> data) {

@@ -43,8 +43,9 @@ void Ledger::read_more(Log& log, std::mutex& mutex) {
     if (count <= 0) return;
     log.offset += static_cast<uint64_t>(count);
     log.rest.append(buffer.data(), static_cast<size_t>(count));
-    const size_t complete = log.rest.rfind('\n') + 1;  // nothing found: 0
-    if (complete > 0) {
+    const size_t last = log.rest.rfind('\n');
+    if (last != std::string::npos) {
+      const size_t complete = last + 1;
       auto lines = test::read_access_log(log.rest.substr(0, complete));
       log.rest.erase(0, complete);
       const std::lock_guard lock(mutex);
