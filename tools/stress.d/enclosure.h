@@ -7,8 +7,9 @@
 
 namespace sockmesh::stress {
 
-// Runs `work` in a child that is process 1 of the enclosure, passes SIGINT and SIGTERM on to it, and returns
-// its exit status. Removes the folder of a run that was killed. Needs root.
+// Runs `work` in a child that is process 1 of the enclosure, passes SIGINT and SIGTERM on to it, and ends
+// this process with its exit status; returns only where there can be no enclosure, with the status for that.
+// Removes the folder of a run that was killed. Needs root.
 int run_enclosed(const std::function<int()>& work);
 
 }  // namespace sockmesh::stress
