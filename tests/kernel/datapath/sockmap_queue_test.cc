@@ -1,14 +1,13 @@
 // A socket's PASSed bytes and what is redirected to it share one queue, and a reset takes the queue with it.
 // So an answer must not wait in it behind an upload, however long the upload's kernel worker takes to come.
 // Here it does not come at all while the answer does.
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
 
+#include "base/tcp_socket.h"
 #include "sockmap_world.h"
 #include "test_support/eventually.h"
 #include "test_support/kernel_readings.h"
@@ -22,10 +21,31 @@ namespace {
 
 constexpr size_t kLane0Bytes = 400'000;
 
-int unacknowledged(const Fd& socket) {
-  int bytes = 0;
-  REQUIRE(ioctl(socket.get(), SIOCOUTQ, &bytes) == 0);
-  return bytes;
+void set(int socket, int level, int option, int value) {
+  REQUIRE(setsockopt(socket, level, option, &value, sizeof value) == 0);
+}
+
+// Returns when the verdict has seen it all.
+void put(const Fd& writer, const std::string& bytes) {
+  REQUIRE(send(writer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+  EVENTUALLY(unacknowledged(writer.get()).value() == 0);
+}
+
+// Lane 0's bytes, of which `reader` reads none: the send queue of `target` holds nearly all of them.
+void fill(int target, const Fd& reader) {
+  set(reader.get(), SOL_SOCKET, SO_RCVBUF, 16384);
+  set(target, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
+  const std::string before(kLane0Bytes, '0');
+  REQUIRE(send(target, before.data(), before.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(before.size()));
+}
+
+// What `reader` can read before the reset.
+std::string hear(const Fd& reader) {
+  std::string heard;
+  char bytes[65536];
+  for (ssize_t n; (n = recv(reader.get(), bytes, sizeof bytes, 0)) > 0;)
+    heard.append(bytes, static_cast<size_t>(n));
+  return heard;
 }
 
 // One side uploads, the other reads nothing and answers:
@@ -41,45 +61,25 @@ class HeldUpload {
     target_ = (by_client ? legs.sockets.upstream : legs.sockets.downstream).get();
     uploader = std::move(by_client ? legs.client : legs.server);
     answerer = std::move(by_client ? legs.server : legs.client);
-    set(answerer.get(), SO_RCVBUF, 16384);
-    set(target_, SO_SNDBUFFORCE, 4 << 20);
-    const std::string before(kLane0Bytes, '0');
-    REQUIRE(send(target_, before.data(), before.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(before.size()));
+    fill(target_, answerer);
     flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
     upload(1);  // so that the verdict has looked at the target, and has credit for more
-    set(target_, SO_SNDBUF, 4096);
+    set(target_, SOL_SOCKET, SO_SNDBUF, 4096);
     upload(200'000);
     REQUIRE(world.maps().stats().behind == 0);
   }
 
-  // Returns when the verdict has seen it all.
-  void upload(size_t bytes) {
-    const std::string text(bytes, 'A');
-    REQUIRE(send(uploader.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes));
-    EVENTUALLY(unacknowledged(uploader) == 0);
-  }
+  void upload(size_t bytes) { put(uploader, std::string(bytes, 'A')); }
   void answer_and_reset(const std::string& words) {
     REQUIRE(send(answerer.get(), words.data(), words.size(), MSG_NOSIGNAL) ==
             static_cast<ssize_t>(words.size()));
     answerer.reset();  // with the upload unread: RST
-  }
-  // What the uploader can read before the reset.
-  std::string hear() {
-    std::string heard;
-    char bytes[65536];
-    for (ssize_t n; (n = recv(uploader.get(), bytes, sizeof bytes, 0)) > 0;)
-      heard.append(bytes, static_cast<size_t>(n));
-    return heard;
   }
 
   Fd uploader, answerer;
   size_t flow;
 
  private:
-  static void set(int socket, int option, int value) {
-    REQUIRE(setsockopt(socket, SOL_SOCKET, option, &value, sizeof value) == 0);
-  }
-
   int target_;
 };
 
@@ -91,43 +91,20 @@ class HeldBothWays {
     client = std::move(legs.client);
     server = std::move(legs.server);
     targets_ = {legs.sockets.downstream.get(), legs.sockets.upstream.get()};
-    const std::string before(kLane0Bytes, '0');
-    for (const Fd* reader : {&client, &server}) set(reader->get(), SOL_SOCKET, SO_RCVBUF, 16384);
-    for (const int target : targets_) {
-      set(target, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
-      REQUIRE(send(target, before.data(), before.size(), MSG_NOSIGNAL) ==
-              static_cast<ssize_t>(before.size()));
-    }
+    fill(targets_[0], client);
+    fill(targets_[1], server);
     flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
     for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
   }
 
-  // Returns when the verdict has seen it all.
-  void put(const Fd& writer, const std::string& bytes) {
-    REQUIRE(send(writer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-            static_cast<ssize_t>(bytes.size()));
-    EVENTUALLY(unacknowledged(writer) == 0);
-  }
   void release() {
     for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1 << 30);
-  }
-  // What `reader` gets behind lane 0's bytes before the reset.
-  static std::string hear(const Fd& reader) {
-    std::string heard;
-    char bytes[65536];
-    for (ssize_t n; (n = recv(reader.get(), bytes, sizeof bytes, 0)) > 0;)
-      heard.append(bytes, static_cast<size_t>(n));
-    return heard.substr(std::min(heard.size(), kLane0Bytes));
   }
 
   Fd client, server;
   size_t flow;
 
  private:
-  static void set(int socket, int level, int option, int value) {
-    REQUIRE(setsockopt(socket, level, option, &value, sizeof value) == 0);
-  }
-
   std::array<int, 2> targets_;
 };
 
@@ -145,7 +122,7 @@ TEST_CASE("an answer whose sender resets right behind it does not wait behind an
   if (copied) flow.upload(2'000'000);  // more than lane 1 has on the way to one socket
   const std::string words(size, 'w');
   flow.answer_and_reset(words);
-  CHECK(flow.hear() == words);
+  CHECK(hear(flow.uploader) == words);
   const auto outcome = world.wait_for_outcome(flow.flow);
   CHECK(outcome.reason == (by_client ? CloseReason::kUpstreamReset : CloseReason::kDownstreamReset));
   CHECK((by_client ? outcome.progress.sent : outcome.progress.received) == size);
@@ -160,7 +137,7 @@ TEST_CASE("the kill switch does not put an answer behind an upload either") {
   world.maps().set_enabled(false);
   const std::string words(200, 'w');
   flow.answer_and_reset(words);
-  CHECK(flow.hear() == words);
+  CHECK(hear(flow.uploader) == words);
   world.wait_for_outcome(flow.flow);
   CHECK(world.maps().stats().behind == 0);
 }
@@ -173,17 +150,18 @@ TEST_CASE("a direction does not begin to PASS in front of what comes the other w
   const Fd& reader = by_client ? flow.server : flow.client;
   Fd& resetter = by_client ? flow.client : flow.server;
   const std::string redirected(100'000, 'r');
-  flow.put(resetter, redirected);
+  put(resetter, redirected);
   world.maps().set_enabled(false);  // one of the reasons to PASS
-  flow.put(resetter, std::string(1000, '1'));
-  flow.put(reader,
-           std::string(1000, '-'));  // would go into the queue that the resetter's bytes are PASSed by
-  flow.put(resetter, std::string(1000, '2'));
+  put(resetter, std::string(1000, '1'));
+  // Would go into the queue that the resetter's bytes are PASSed by.
+  put(reader, std::string(1000, '-'));
+  put(resetter, std::string(1000, '2'));
   CHECK(world.maps().stats().behind == 0);
   resetter.reset();  // with bytes unread: RST
   flow.release();
-  const std::string heard = HeldBothWays::hear(reader);
-  const std::string said = redirected + std::string(1000, '1') + std::string(1000, '2');
+  const std::string heard = hear(reader);
+  const std::string said =
+      std::string(kLane0Bytes, '0') + redirected + std::string(1000, '1') + std::string(1000, '2');
   CHECK(heard.size() == said.size());
   CHECK((heard == said));
   world.wait_for_outcome(flow.flow);
