@@ -6,6 +6,9 @@ add_library(sockmesh_options INTERFACE)
 target_compile_options(sockmesh_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
   -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(sockmesh_options INTERFACE -Wthread-safety) # base/mutex.h
+endif()
 if(SOCKMESH_FUZZ)
   # All our code tells libFuzzer what it covers. With the harness alone every input would look like the others.
   target_compile_options(sockmesh_options INTERFACE -fsanitize=fuzzer-no-link)

@@ -11,7 +11,7 @@ Executor::~Executor() { stop(); }
 
 bool Executor::submit(const std::string& key, bool urgent, Make make, Done done) {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (stopped_) return false;
     const auto same = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& job) {
       return !key.empty() && job->key == key && job->urgent == urgent;
@@ -33,7 +33,7 @@ bool Executor::submit(const std::string& key, bool urgent, Make make, Done done)
 
 void Executor::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     stopped_ = true;
     waiting_.clear();
   }
@@ -45,8 +45,8 @@ void Executor::run() {
   for (;;) {
     std::shared_ptr<Job> job;
     {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopped_ || !waiting_.empty(); });
+      Lock lock(mutex_);
+      while (!stopped_ && waiting_.empty()) changed_.wait(lock);
       if (stopped_) return;
       job = std::move(waiting_.front());
       waiting_.pop_front();

@@ -3,15 +3,14 @@
 // wait share one answer. submit(): loop's thread.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "event/loop.h"
 #include "http/message.h"
 
@@ -46,10 +45,10 @@ class Executor {
 
   event::Loop& loop_;
   const size_t max_waiting_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::shared_ptr<Job>> waiting_;  // under mutex_
-  bool stopped_ = false;                      // under mutex_
+  Mutex mutex_;
+  Condition changed_;
+  std::deque<std::shared_ptr<Job>> waiting_ SOCKMESH_GUARDED_BY(mutex_);
+  bool stopped_ SOCKMESH_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -1,10 +1,10 @@
 #include "base/text.h"
 
 #include <algorithm>
-#include <mutex>
 #include <vector>
 
 #include "base/arithmetic.h"
+#include "base/mutex.h"
 
 namespace sockmesh {
 
@@ -21,7 +21,7 @@ class TextTable {
 
   Text::Shared* get(std::string_view text) {
     const auto hash = static_cast<uint32_t>(std::hash<std::string_view>{}(text));
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (4 * (count_ + 1) > 3 * slots_.size()) grow();
     size_t slot = hash & mask();
     for (; slots_[slot]; slot = next(slot))
@@ -36,7 +36,7 @@ class TextTable {
 
   // Distances are modulo the size of the table.
   SOCKMESH_WRAPS void release(Text::Shared* shared) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     // Somebody may have asked for the same characters since.
     if (shared->users.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     size_t gap = shared->hash & mask();
@@ -54,9 +54,9 @@ class TextTable {
   }
 
  private:
-  size_t mask() const { return slots_.size() - 1; }
-  size_t next(size_t slot) const { return (slot + 1) & mask(); }
-  void grow() {
+  size_t mask() const SOCKMESH_REQUIRES(mutex_) { return slots_.size() - 1; }
+  size_t next(size_t slot) const SOCKMESH_REQUIRES(mutex_) { return (slot + 1) & mask(); }
+  void grow() SOCKMESH_REQUIRES(mutex_) {
     std::vector<Text::Shared*> before(std::max<size_t>(2 * slots_.size(), 64));
     before.swap(slots_);
     for (Text::Shared* shared : before) {
@@ -67,9 +67,10 @@ class TextTable {
     }
   }
 
-  std::mutex mutex_;
-  std::vector<Text::Shared*> slots_;  // a power of two of them, at most three quarters in use
-  size_t count_ = 0;
+  Mutex mutex_;
+  // A power of two of them, at most three quarters in use.
+  std::vector<Text::Shared*> slots_ SOCKMESH_GUARDED_BY(mutex_);
+  size_t count_ SOCKMESH_GUARDED_BY(mutex_) = 0;
 };
 
 Text::Shared* Text::intern(std::string_view text) {

@@ -42,7 +42,7 @@ Result<std::unique_ptr<SpliceMaps>> SpliceMaps::load(const Options& options) {
   splice_control& control = *maps->program_.control();
   control.limit_skbs = options.limit_skbs;
   control.limit_bytes = options.limit_bytes;
-  maps->apply_switch();
+  maps->set_enabled(true);
   return maps;
 }
 
@@ -63,6 +63,7 @@ Result<void> SpliceMaps::make_rings(uint32_t count) {
       return fail(os_error("putting a BPF ring buffer in its place"));
     rings_.push_back(std::move(ring));
   }
+  const Lock lock(mutex_);
   leased_.resize(count);
   return {};
 }
@@ -117,7 +118,7 @@ void SpliceMaps::apply_switch() {
 }
 
 void SpliceMaps::set_enabled(bool enabled) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   wanted_ = enabled;
   apply_switch();
 }
@@ -125,18 +126,18 @@ void SpliceMaps::set_enabled(bool enabled) {
 bool SpliceMaps::enabled() const { return std::atomic_ref(program_.control()->enabled).load() != 0; }
 
 void SpliceMaps::disable(std::string reason) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (disabled_reason_.empty()) disabled_reason_ = std::move(reason);
   apply_switch();
 }
 
 std::string SpliceMaps::disabled_reason() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return disabled_reason_;
 }
 
 std::optional<uint32_t> SpliceMaps::lease_ring() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto free = std::find(leased_.begin(), leased_.end(), false);
   if (free == leased_.end()) return std::nullopt;
   *free = true;
@@ -144,7 +145,7 @@ std::optional<uint32_t> SpliceMaps::lease_ring() {
 }
 
 void SpliceMaps::return_ring(uint32_t ring) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   leased_[ring] = false;
 }
 

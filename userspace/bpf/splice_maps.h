@@ -12,12 +12,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "bpf/programs.h"
 #include "intf/splice.h"
@@ -90,7 +90,7 @@ class SpliceMaps {
   SpliceMaps(SpliceProgram program, const Options& options);
   Result<void> map_records();
   Result<void> make_rings(uint32_t count);
-  void apply_switch();
+  void apply_switch() SOCKMESH_REQUIRES(mutex_);
 
   // constant after load()
   const Options options_;
@@ -100,10 +100,10 @@ class SpliceMaps {
 
   Gauges gauges_;
   std::atomic<uint32_t> slots_used_{0};
-  mutable std::mutex mutex_;
-  bool wanted_ = true;           // under mutex_
-  std::string disabled_reason_;  // under mutex_
-  std::vector<bool> leased_;     // rings; under mutex_
+  mutable Mutex mutex_;
+  bool wanted_ SOCKMESH_GUARDED_BY(mutex_) = true;
+  std::string disabled_reason_ SOCKMESH_GUARDED_BY(mutex_);
+  std::vector<bool> leased_ SOCKMESH_GUARDED_BY(mutex_);  // rings
 };
 
 }  // namespace sockmesh::bpf

@@ -14,7 +14,7 @@ Result<PostQueue> PostQueue::create() {
 void PostQueue::push(std::function<void()> work) {
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     first = work_.empty();
     work_.push_back(std::move(work));
   }
@@ -32,7 +32,7 @@ void PostQueue::run() {
   [[maybe_unused]] const ssize_t got = read(wake_.get(), &count, sizeof count);
   std::vector<std::function<void()>> work;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     work.swap(work_);
   }
   for (const auto& one : work) one();

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/result.h"
 
 namespace sockmesh::event {
@@ -27,8 +27,8 @@ class PostQueue {
   explicit PostQueue(Fd wake) : wake_(std::move(wake)) {}
 
   Fd wake_;
-  std::mutex mutex_;
-  std::vector<std::function<void()>> work_;  // guarded by mutex_
+  Mutex mutex_;
+  std::vector<std::function<void()>> work_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::event

@@ -53,12 +53,12 @@ void BoundPorts::open_missing() {
     retry_->set(pause_);
     pause_ = std::min(2 * pause_, kLongestRetry);
   }
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   missing_ = std::move(missing);
 }
 
 std::vector<BoundPorts::Missing> BoundPorts::missing() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return missing_;
 }
 

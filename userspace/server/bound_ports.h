@@ -5,11 +5,11 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "event/loop.h"
 #include "server/binds.h"
@@ -46,8 +46,8 @@ class BoundPorts {
   std::vector<Bind> wanted_, bound_;  // sorted
   bool all_stopped_ = false, inbound_stopped_ = false;
 
-  mutable std::mutex mutex_;
-  std::vector<Missing> missing_;  // under mutex_
+  mutable Mutex mutex_;
+  std::vector<Missing> missing_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::server

@@ -44,7 +44,7 @@ void Configuration::open() {
   auto watch = source ? event::WatchedFd::duplicate((*source)->watch_fd())
                       : Result<event::WatchedFd>(fail(source.error()));
   if (!watch) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (status_.last_error != watch.error().message)
       spdlog::warn("{}; connections are held until there is a configuration",
                    one_line(watch.error().message));
@@ -99,7 +99,7 @@ void Configuration::report(const Loaded& loaded) {
 
   const bool dropped = std::any_of(loaded.problems.begin(), loaded.problems.end(),
                                    [](const config::ReadProblem& problem) { return problem.object_dropped; });
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (loaded.changed && (dropped || !refusal_.empty())) ++status_.rejected;
   status_.problems = loaded.problem_count;
   status_.refused = !refusal_.empty();
@@ -117,7 +117,7 @@ void Configuration::publish(Loaded loaded) {
   source_->taken();
   if (made == snapshot_) return;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     status_.loaded = wall_now();
   }
   // Objects that concern other pods come and go; that is not news.
@@ -131,7 +131,7 @@ void Configuration::publish(Loaded loaded) {
 }
 
 admin::ConfigStatus Configuration::status() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return status_;
 }
 

@@ -6,10 +6,10 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
+#include "base/mutex.h"
 #include "config/compiler/compiler.h"
 #include "config/source/admission.h"
 #include "config/source/resource_source.h"
@@ -60,8 +60,8 @@ class Configuration final : public SnapshotSource {
   std::string refusal_;                          // of the last load, "" when it was admitted
   ProblemLog log_;
 
-  mutable std::mutex mutex_;
-  admin::ConfigStatus status_;  // under mutex_
+  mutable Mutex mutex_;
+  admin::ConfigStatus status_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::server

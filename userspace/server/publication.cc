@@ -4,12 +4,12 @@ namespace sockmesh::server {
 
 void Publication::publish(model::SnapshotPtr next) {
   for (const Observer& observer : observers_) observer(next);
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   snapshot_ = std::move(next);
 }
 
 model::SnapshotPtr Publication::snapshot() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return snapshot_;
 }
 

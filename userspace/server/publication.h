@@ -4,9 +4,9 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::server {
@@ -21,8 +21,8 @@ class Publication {
 
  private:
   std::vector<Observer> observers_;
-  mutable std::mutex mutex_;
-  model::SnapshotPtr snapshot_;  // under mutex_
+  mutable Mutex mutex_;
+  model::SnapshotPtr snapshot_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::server

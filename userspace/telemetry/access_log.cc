@@ -10,7 +10,7 @@ AccessLog::AccessLog() = default;
 AccessLog::~AccessLog() = default;
 
 std::shared_ptr<const AccessLog::Target> AccessLog::target() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return target_;
 }
 
@@ -33,7 +33,7 @@ Result<std::vector<std::string>> AccessLog::configure(const model::MeshSettings&
                                             mesh.access_log_encoding});
   }
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (target_ && (!fresh || fresh->file != target_->file))
       dropped_by_former_files_ += target_->file->dropped();
     target_ = std::move(fresh);
@@ -67,7 +67,7 @@ bool AccessLog::flush(Duration deadline) {
 uint64_t AccessLog::lines() const { return lines_.load(std::memory_order_relaxed); }
 
 uint64_t AccessLog::dropped() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return dropped_by_former_files_ + (target_ ? target_->file->dropped() : 0);
 }
 

@@ -4,10 +4,10 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "model/snapshot.h"
 #include "telemetry/connection_record.h"
@@ -41,9 +41,9 @@ class AccessLog {
   };
   std::shared_ptr<const Target> target() const;
 
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Target> target_;  // protected by mutex_; null: off
-  uint64_t dropped_by_former_files_ = 0;  // protected by mutex_
+  mutable Mutex mutex_;
+  std::shared_ptr<const Target> target_ SOCKMESH_GUARDED_BY(mutex_);  // null: off
+  uint64_t dropped_by_former_files_ SOCKMESH_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> lines_{0};
 };
 

@@ -9,10 +9,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+
+#include "base/mutex.h"
 
 namespace sockmesh::telemetry {
 
@@ -78,10 +79,10 @@ class SeriesTable {
  public:
   explicit SeriesTable(size_t bound) : bound_(bound) {}
 
-  CounterSet<Metric>& at(const std::string& key) {
+  CounterSet<Metric>& at(const std::string& key) SOCKMESH_UNCHECKED_LOCKING {
     // Only this thread changes the map, so that looking needs no lock; inserting does, because of readers.
     if (const auto found = sets_.find(key); found != sets_.end()) return *found->second;
-    const std::lock_guard lock(inserting_);
+    const Lock lock(inserting_);
     const std::string& name = sets_.size() < bound_ ? key : overflow_;
     auto& set = sets_[name];
     if (!set) set = std::make_unique<CounterSet<Metric>>();
@@ -89,7 +90,7 @@ class SeriesTable {
   }
 
   void add_to(std::map<std::string, Totals<Metric>>& totals) const {
-    const std::lock_guard lock(inserting_);
+    const Lock lock(inserting_);
     for (const auto& [key, set] : sets_) {
       auto& total = totals[key];
       for (size_t i = 0; i < total.size(); ++i) total[i] += (*set)[static_cast<Metric>(i)].value();
@@ -99,8 +100,9 @@ class SeriesTable {
  private:
   const size_t bound_;  // entries, the overflow entry comes on top
   const std::string overflow_{kOverflowKey};
-  mutable std::mutex inserting_;
-  std::unordered_map<std::string, std::unique_ptr<CounterSet<Metric>>> sets_;
+  // Against readers: only the owner's thread changes the map.
+  mutable Mutex inserting_;
+  std::unordered_map<std::string, std::unique_ptr<CounterSet<Metric>>> sets_ SOCKMESH_GUARDED_BY(inserting_);
 };
 
 // Sums over all workers, ready for exposition: plain values, in a stable order.

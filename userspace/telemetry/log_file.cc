@@ -59,7 +59,7 @@ LogFile::LogFile(std::string path, Limits limits, Fd fd, bool by_name)
 
 LogFile::~LogFile() {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     closing_ = true;
     close_deadline_ = monotonic_now() + limits_.flush_on_close;
   }
@@ -70,7 +70,7 @@ LogFile::~LogFile() {
 void LogFile::append(std::string_view line) {
   bool was_empty;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (buffer_.size() + line.size() > limits_.buffered_bytes) {
       dropped_.fetch_add(1, std::memory_order_relaxed);
       return;
@@ -84,15 +84,18 @@ void LogFile::append(std::string_view line) {
 void LogFile::reopen() { reopen_.store(true); }
 
 bool LogFile::flush(Duration deadline) {
-  std::unique_lock lock(mutex_);
-  return idle_.wait_for(lock, deadline, [this] { return buffer_.empty() && !writing_; });
+  Lock lock(mutex_);
+  const MonotonicTime end = monotonic_now() + deadline;
+  while (!buffer_.empty() || writing_)
+    if (!idle_.wait_until(lock, end)) return buffer_.empty() && !writing_;
+  return true;
 }
 
 void LogFile::run() {
   std::string batch;
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return !buffer_.empty() || closing_; });
+    while (buffer_.empty() && !closing_) wake_.wait(lock);
     if (buffer_.empty()) return;
     batch.clear();
     std::swap(batch, buffer_);
@@ -136,7 +139,7 @@ bool LogFile::wait_writable() {
   while (true) {
     pollfd poll_fd{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
     if (::poll(&poll_fd, 1, kPollMilliseconds) > 0) return true;
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (closing_ && monotonic_now() >= close_deadline_) return false;
   }
 }

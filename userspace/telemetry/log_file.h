@@ -4,16 +4,15 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "base/result.h"
 
 namespace sockmesh::telemetry {
@@ -59,13 +58,13 @@ class LogFile {
   bool never_blocks_ = false;  // a regular file
   MonotonicTime checked_{};
 
-  std::mutex mutex_;
-  std::condition_variable wake_, idle_;
-  // Protected by mutex_.
-  std::string buffer_;
-  bool writing_ = false;  // the thread holds a part that is not written yet
-  bool closing_ = false;
-  MonotonicTime close_deadline_{};
+  Mutex mutex_;
+  Condition wake_, idle_;
+  std::string buffer_ SOCKMESH_GUARDED_BY(mutex_);
+  // The thread holds a part that is not written yet.
+  bool writing_ SOCKMESH_GUARDED_BY(mutex_) = false;
+  bool closing_ SOCKMESH_GUARDED_BY(mutex_) = false;
+  MonotonicTime close_deadline_ SOCKMESH_GUARDED_BY(mutex_){};
 
   std::thread thread_;  // last: starts when everything above stands
 };

@@ -5,14 +5,14 @@
 namespace sockmesh::upstream {
 
 HostStatePtr ClusterState::host(const std::string& address, MonotonicTime now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   HostStatePtr& host = hosts_[address];
   if (!host) host = std::make_shared<HostState>(now);
   return host;
 }
 
 void ClusterState::keep_only(const std::vector<std::string>& addresses) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   std::erase_if(hosts_, [&](const auto& entry) {
     return entry.second->active.load(std::memory_order_relaxed) == 0 &&
            !std::binary_search(addresses.begin(), addresses.end(), entry.first);
@@ -32,7 +32,7 @@ bool ClusterState::acquire(const std::optional<uint32_t>& limit) {
 }
 
 std::vector<ClusterState::EndpointView> ClusterState::endpoints(MonotonicTime now) const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   std::vector<EndpointView> views;
   views.reserve(hosts_.size());
   for (const auto& [address, host] : hosts_)
@@ -41,20 +41,20 @@ std::vector<ClusterState::EndpointView> ClusterState::endpoints(MonotonicTime no
 }
 
 ClusterStatePtr ClusterRegistry::get(const std::string& cluster) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   ClusterStatePtr& state = clusters_[cluster];
   if (!state) state = std::make_shared<ClusterState>();
   return state;
 }
 
 ClusterStatePtr ClusterRegistry::find(const std::string& cluster) const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = clusters_.find(cluster);
   return found == clusters_.end() ? nullptr : found->second;
 }
 
 void ClusterRegistry::keep_only(const model::Snapshot& snapshot) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   std::erase_if(clusters_, [&](const auto& entry) { return !snapshot.clusters.contains(entry.first); });
 }
 

@@ -6,11 +6,11 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/mutex.h"
 #include "model/snapshot.h"
 #include "upstream/host.h"
 
@@ -46,8 +46,8 @@ class ClusterState {
  private:
   std::atomic<uint32_t> active_{0};
   std::atomic<uint64_t> health_version_{1};
-  mutable std::mutex mutex_;  // guards hosts_
-  std::map<std::string, HostStatePtr> hosts_;
+  mutable Mutex mutex_;
+  std::map<std::string, HostStatePtr> hosts_ SOCKMESH_GUARDED_BY(mutex_);
 };
 using ClusterStatePtr = std::shared_ptr<ClusterState>;
 
@@ -59,8 +59,8 @@ class ClusterRegistry {
   void keep_only(const model::Snapshot& snapshot);
 
  private:
-  mutable std::mutex mutex_;  // guards clusters_
-  std::unordered_map<std::string, ClusterStatePtr> clusters_;
+  mutable Mutex mutex_;
+  std::unordered_map<std::string, ClusterStatePtr> clusters_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 // A place taken in a cluster by acquire(), and at one of its hosts; given back on destruction.

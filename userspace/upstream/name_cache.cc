@@ -77,13 +77,13 @@ NameAnswer after(const NameAnswer& before, const Lookup& lookup, MonotonicTime n
 }
 
 NameAnswerPtr NameCache::find(const std::string& name) const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = answers_.find(name);
   return found == answers_.end() ? nullptr : found->second;
 }
 
 NameAnswerPtr NameCache::looked_up(const std::string& name, const Lookup& lookup, MonotonicTime now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   NameAnswerPtr& entry = answers_[name];
   auto next = std::make_shared<NameAnswer>(after(entry ? *entry : NameAnswer{}, lookup, now));
   // last_addresses follow addresses.
@@ -93,12 +93,12 @@ NameAnswerPtr NameCache::looked_up(const std::string& name, const Lookup& lookup
 }
 
 void NameCache::keep_only(const std::set<std::string>& names) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   std::erase_if(answers_, [&](const auto& entry) { return !names.contains(entry.first); });
 }
 
 std::map<std::string, NameAnswerPtr> NameCache::all() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return answers_;
 }
 

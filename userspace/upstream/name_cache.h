@@ -7,13 +7,13 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 
 namespace sockmesh::upstream {
 
@@ -72,8 +72,8 @@ class NameCache {
 
  private:
   std::atomic<uint64_t> version_{1};
-  mutable std::mutex mutex_;  // guards answers_
-  std::map<std::string, NameAnswerPtr> answers_;
+  mutable Mutex mutex_;
+  std::map<std::string, NameAnswerPtr> answers_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::upstream

@@ -10,11 +10,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 
 #include "base/address.h"
 #include "base/arithmetic.h"
+#include "base/mutex.h"
 
 namespace sockmesh::upstream {
 
@@ -66,8 +66,9 @@ class OwnDials {
   };
   // Workers seldom meet: a shard is locked for one look-up.
   struct Shard {
-    mutable std::mutex mutex;
-    std::unordered_map<Key, Passes, Hash> dialled, accepted;
+    mutable Mutex mutex;
+    std::unordered_map<Key, Passes, Hash> dialled SOCKMESH_GUARDED_BY(mutex), accepted
+        SOCKMESH_GUARDED_BY(mutex);
   };
   Entry entry(const SocketAddress& from, const SocketAddress& to, bool accepted, Passes passes);
   void remove(const Entry& entry);

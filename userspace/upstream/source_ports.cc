@@ -27,7 +27,7 @@ uint16_t port_behind(uint16_t port, uint32_t count) {
 void SourcePorts::seen(const SocketAddress& client) {
   const bool quiet = client.port >= kQuietPorts.first && client.port <= kQuietPorts.last;
   if (!quiet) return;
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (clients_.size() == kMaxClients && !clients_.contains(client.ip))
     clients_.erase(std::min_element(clients_.begin(), clients_.end(), [](const auto& a, const auto& b) {
       return a.second.heard < b.second.heard;
@@ -42,7 +42,7 @@ void SourcePorts::seen(const SocketAddress& client) {
 
 std::optional<PortRange> SourcePorts::range_of(const IpAddress& client) const {
   if (remembered_.load(std::memory_order_relaxed) == 0) return std::nullopt;
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = clients_.find(client);
   return found == clients_.end() ? std::nullopt : std::optional(found->second.range);
 }

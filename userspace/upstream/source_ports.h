@@ -28,10 +28,10 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 
 #include "base/address.h"
+#include "base/mutex.h"
 
 namespace sockmesh::upstream {
 
@@ -76,9 +76,9 @@ class SourcePorts {
 
   std::atomic<uint32_t> next_;         // ports go round, so that one rests as long as possible
   std::atomic<size_t> remembered_{0};  // clients_.size(), so that most callers need no lock
-  mutable std::mutex mutex_;           // guards the fields below
-  std::map<IpAddress, Client> clients_;
-  uint64_t clock_ = 0;
+  mutable Mutex mutex_;
+  std::map<IpAddress, Client> clients_ SOCKMESH_GUARDED_BY(mutex_);
+  uint64_t clock_ SOCKMESH_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace sockmesh::upstream
