@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/local_delivery.h"
+
 namespace sockmesh::iptables {
 
 namespace {
@@ -45,14 +47,12 @@ Block one(const Cidr& cidr) {
 
 Families only(Family family) { return {family == Family::v4, family == Family::v6}; }
 
-Cidr v6_host(std::string_view text) { return Cidr::host(IpAddress::parse(text).value()); }
-
 class Builder {
  public:
   Builder(const Options& options, const HostFacts& facts)
       : options_(options),
-        loopback_{options.loopback_cidr, v6_host("::1")},
-        local_delivery_{Cidr::host(IpAddress::v4(0x7f000006)), v6_host("::6")} {
+        loopback_{options.loopback_cidr, Cidr::host(IpAddress::loopback(true))},
+        local_delivery_{Cidr::host(local_delivery_address(false)), Cidr::host(local_delivery_address(true))} {
     for (const uint32_t uid : proxy_uids(options, facts)) owners_.push_back({false, uid});
     for (const uint32_t gid : proxy_gids(options, facts)) owners_.push_back({true, gid});
     for (const IpAddress& server : facts.dns_servers) {

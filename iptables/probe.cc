@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/local_delivery.h"
 #include "iptables/trace.h"
 
 namespace sockmesh::iptables {
@@ -31,8 +32,8 @@ struct Ends {
 };
 
 Ends ends(Family family, uint16_t port) {
-  if (family == Family::v4) return {{IpAddress::v4(0x7f000001), 0}, {IpAddress::v4(0x7f000006), port}};
-  return {{IpAddress::loopback(true), 0}, {IpAddress::parse("::6").value(), port}};
+  const bool v6 = family == Family::v6;
+  return {{IpAddress::loopback(v6), 0}, {local_delivery_address(v6), port}};
 }
 
 Result<Fd> listen_on(const SocketAddress& address) {

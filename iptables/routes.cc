@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "base/fd.h"
+#include "base/local_delivery.h"
 
 // Debian 12's kernel headers have it; older ones do not.
 #ifndef IFA_PROTO
@@ -121,8 +122,6 @@ class Rtnetlink {
 
 uint8_t os_family(Family family) { return family == Family::v4 ? AF_INET : AF_INET6; }
 
-IpAddress local_delivery6() { return IpAddress::parse("::6").value(); }
-
 Message address_message(uint16_t type, uint16_t flags) {
   ifaddrmsg fixed{};
   fixed.ifa_family = AF_INET6;
@@ -131,8 +130,8 @@ Message address_message(uint16_t type, uint16_t flags) {
   fixed.ifa_scope = RT_SCOPE_HOST;
   fixed.ifa_index = if_nametoindex("lo");
   return Message(type, flags, fixed)
-      .ip(IFA_LOCAL, local_delivery6())
-      .ip(IFA_ADDRESS, local_delivery6())
+      .ip(IFA_LOCAL, local_delivery_address(true))
+      .ip(IFA_ADDRESS, local_delivery_address(true))
       .byte(IFA_PROTO, kRouteProtocol);
 }
 
@@ -231,7 +230,7 @@ struct Seen {
   bool note(const nlmsghdr& header, const RoutePlan& plan) {
     if (header.nlmsg_type == RTM_NEWADDR) {
       const auto ip = attribute_of<ifaddrmsg, in6_addr>(header, IFA_ADDRESS);
-      const bool is_it = plan.loopback6 && ip && IpAddress::v6(*ip) == local_delivery6();
+      const bool is_it = plan.loopback6 && ip && IpAddress::v6(*ip) == local_delivery_address(true);
       return set(address, is_it);
     }
     if (!plan.tproxy) return false;

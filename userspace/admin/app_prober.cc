@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "base/local_delivery.h"
 #include "base/strings.h"
 #include "event/watched_fd.h"
 
@@ -204,7 +205,7 @@ AppProber::AppProber(event::Loop& loop, http::Client& client, AppProbes probes, 
       client_(client),
       probes_(std::move(probes)),
       target_(target.ip.value_or(IpAddress::loopback(false))),
-      source_(IpAddress::parse(target_.is_v6() ? "::6" : "127.0.0.6").value()),
+      source_(local_delivery_address(target_.is_v6())),
       status_port_(target.status_port) {}
 
 bool AppProber::is_probe(const std::string& path) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/local_delivery.h"
 #include "config/compiler/locality.h"
 #include "config/registry/endpoints.h"
 #include "config/resources/hostnames.h"
@@ -198,12 +199,8 @@ void apply_pool(const TrafficPolicy::ConnectionPool* pool, const MeshConfig& mes
 }
 
 void bind_inbound_source(const World& world, Cluster& cluster) {
-  if (world.self.v4) cluster.bind_source_v4 = IpAddress::v4(0x7f000006);
-  if (world.self.v6) {
-    in6_addr six{};
-    six.s6_addr[15] = 6;
-    cluster.bind_source_v6 = IpAddress::v6(six);
-  }
+  if (world.self.v4) cluster.bind_source_v4 = local_delivery_address(false);
+  if (world.self.v6) cluster.bind_source_v6 = local_delivery_address(true);
 }
 
 namespace {
