@@ -20,8 +20,6 @@ namespace sockmesh::ctl {
 
 namespace {
 
-constexpr const char* kLevels[] = {"Info", "Warning", "Error"};  // as model::Severity counts
-
 struct AnalyzeOptions {
   std::vector<std::string> paths, suppressed;
   std::string output = "log", ns, mesh_config, failure_threshold = "Error", output_threshold = "Info";
@@ -32,9 +30,9 @@ struct AnalyzeOptions {
   std::string timeout;
 };
 
+// Of a name that the command line has checked. An agent that is newer than we are may have others.
 model::Severity severity_of(const std::string& level) {
-  const auto found = std::find(std::begin(kLevels), std::end(kLevels), level);
-  return static_cast<model::Severity>(found - std::begin(kLevels));
+  return model::parse_severity(level).value_or(model::Severity::kError);
 }
 
 struct Input {

@@ -31,20 +31,23 @@ std::string chain_condition(const FilterChainMatch& match) {
   return parts.empty() ? "everything" : fmt::format("{}", fmt::join(parts, " and "));
 }
 
-// False for gateways and interception mode NONE: whoever dials a port that is not bound is refused by the
-// kernel.
-bool captures(const Snapshot& snapshot) { return snapshot.virtual_outbound || snapshot.virtual_inbound; }
+// What the rules redirect connections to. None at gateways and in interception mode NONE: whoever dials a
+// port that is not bound is refused by the kernel.
+const Listener* capture(const Snapshot& snapshot, Direction direction) {
+  return direction == Direction::kInbound ? snapshot.virtual_inbound : snapshot.virtual_outbound;
+}
 
 std::string interception(const Snapshot& snapshot, const ConnectionInfo& connection) {
   const std::string to = connection.destination.to_string();
   if (connection.bound) return fmt::format("accepted by the bound listener {}", connection.bound->name);
-  if (!captures(snapshot))
-    return fmt::format("nothing is redirected to this proxy, and it has not bound {}", to);
+  const Listener* listener = capture(snapshot, connection.direction);
+  if (!listener) return fmt::format("nothing is redirected to this proxy, and it has not bound {}", to);
+  const uint16_t port = listener->addresses.front().port;
   if (connection.direction == Direction::kInbound)
-    return fmt::format("a connection from outside to {} is redirected to port 15006", to);
+    return fmt::format("a connection from outside to {} is redirected to port {}", to, port);
   if (connection.destination.ip.is_loopback())
     return fmt::format("{} is loopback: the rules do not redirect it, what follows is what would be", to);
-  return fmt::format("a connection from the pod to {} is redirected to port 15001", to);
+  return fmt::format("a connection from the pod to {} is redirected to port {}", to, port);
 }
 
 std::string why_listener(const Snapshot& snapshot, const ConnectionInfo& connection,
@@ -164,13 +167,12 @@ std::vector<Loser> losers_of(const Snapshot& snapshot, const ConnectionInfo& con
   return losers;
 }
 
-// Servers of gateways whose port is not opened; their findings begin with "server port N".
+// Servers of gateways whose port is not opened.
 std::vector<Loser> closed_servers(const Snapshot& snapshot, uint16_t port) {
   std::vector<Loser> losers;
   for (const Finding& finding : snapshot.findings) {
-    const bool about = finding.text.starts_with(fmt::format("server port {} ", port)) ||
-                       finding.text.find(fmt::format("(bound as {})", port)) != std::string::npos;
-    if (about && losers.size() < kMostLosers)
+    const auto& about = finding.server_ports;
+    if (std::find(about.begin(), about.end(), port) != about.end() && losers.size() < kMostLosers)
       losers.push_back({finding.object, fmt::format("listener 0.0.0.0_{}", port), finding.text, {}});
   }
   return losers;
@@ -199,7 +201,7 @@ Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection) 
 
   const Decision decision = match(snapshot, connection);
   if (!decision.listener) {
-    if (captures(snapshot)) {
+    if (capture(snapshot, connection.direction)) {
       explanation.expected.add(ResponseFlag::kNoRouteFound);
       step("outcome", "there is no listener for it: NR");
     } else {

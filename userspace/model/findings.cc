@@ -26,6 +26,12 @@ std::string_view to_string(Severity severity) {
   return "";
 }
 
+std::optional<Severity> parse_severity(std::string_view name) {
+  for (const Severity one : {Severity::kInfo, Severity::kWarning, Severity::kError})
+    if (name == to_string(one)) return one;
+  return std::nullopt;
+}
+
 std::string to_string(const Finding& finding) {
   const Origin& origin = *finding.object;
   std::string where = origin.name.empty() ? origin.kind.str() : friendly_name(origin);

@@ -1,6 +1,7 @@
 // Findings as istioctl prints and suppresses them. Pure, any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@ namespace sockmesh::model {
 // ...".
 std::string to_string(const Finding& finding);
 std::string_view to_string(Severity severity);  // "Info", "Warning", "Error"
+std::optional<Severity> parse_severity(std::string_view name);
 
 // Whether istioctl's `-S CODE=RESOURCE` covers it: "IST0102=Namespace testing", "IST0134=ServiceEntry
 // *.default"; `*` stands for any text.

@@ -230,6 +230,8 @@ struct Finding {
   Severity severity = Severity::kWarning;
   OriginPtr object;
   std::string text;
+  // Of a gateway's server: its port and, where the pod listens on another one for it, that.
+  std::vector<uint16_t> server_ports = {};
 };
 
 struct Snapshot {

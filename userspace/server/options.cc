@@ -97,8 +97,8 @@ void from_json_environment(const CLI::App& app, const Environment& environment, 
     const auto number = proxy[key].get<uint64_t>();
     if (number > 0 && number <= 65535) into = static_cast<uint16_t>(number);
   };
-  port("proxyAdminPort", "--admin-port", options.ports.admin);
-  port("statusPort", "--status-port", options.ports.status);
+  port("proxyAdminPort", "--admin-port", options.identity.ports.admin);
+  port("statusPort", "--status-port", options.identity.ports.status);
 }
 
 Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options& options) {
@@ -140,26 +140,9 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
   return {};
 }
 
-}  // namespace
+// --- the flags, a group of --help each ---
 
-const char* to_string(Interception mode) {
-  switch (mode) {
-    case Interception::kRedirect:
-      return "REDIRECT";
-    case Interception::kTproxy:
-      return "TPROXY";
-    case Interception::kNone:
-      return "NONE";
-  }
-  return "?";
-}
-
-Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment,
-                     unsigned cores) {
-  Parsed parsed;
-  Options options;
-  Texts texts;
-  CLI::App app("Carries a pod's TCP traffic the way an Istio sidecar does.", "sockmesh-agent");
+void declare_main(CLI::App& app, Options& options, Texts& texts) {
   app.set_version_flag("--version", SOCKMESH_VERSION);
   app.add_option("--role", options.identity.role, "sidecar: one pod's traffic; gateway: Gateway resources")
       ->transform(CLI::CheckedTransformer(kRoles));
@@ -169,7 +152,9 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
       ->transform(CLI::CheckedTransformer(kModes));
   app.add_option("--workers", texts.workers,
                  "threads that carry traffic; default: min(cores, 2) [ISTIO_CPU_LIMIT]");
+}
 
+void declare_identity(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--pod", options.identity.pod, "this pod's name [POD_NAME]")->group("Identity");
   app.add_option("--namespace", options.identity.ns, "this pod's namespace [POD_NAMESPACE]")
       ->group("Identity");
@@ -182,7 +167,9 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   app.add_option("--cluster-id", options.identity.cluster_id, "[ISTIO_META_CLUSTER_ID]")
       ->capture_default_str()
       ->group("Identity");
+}
 
+void declare_ports(CLI::App& app, Options& options) {
   app.add_option("--interception-mode", options.interception,
                  "REDIRECT, TPROXY or NONE [ISTIO_META_INTERCEPTION_MODE]")
       ->transform(CLI::CheckedTransformer(kInterceptions, CLI::ignore_case))
@@ -190,13 +177,15 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   const auto port = [&](const char* flag, uint16_t& value, const char* text) {
     app.add_option(flag, value, text)->capture_default_str()->group("Ports");
   };
-  port("--outbound-port", options.ports.outbound, "outbound capture");
-  port("--inbound-port", options.ports.inbound, "inbound capture");
-  port("--admin-port", options.ports.admin, "admin, loopback only");
-  port("--status-port", options.ports.status, "readiness and merged metrics");
-  port("--readiness-port", options.ports.readiness, "readiness");
-  port("--metrics-port", options.ports.metrics, "Prometheus");
+  port("--outbound-port", options.identity.ports.outbound, "outbound capture");
+  port("--inbound-port", options.identity.ports.inbound, "inbound capture");
+  port("--admin-port", options.identity.ports.admin, "admin, loopback only");
+  port("--status-port", options.identity.ports.status, "readiness and merged metrics");
+  port("--readiness-port", options.identity.ports.readiness, "readiness");
+  port("--metrics-port", options.identity.ports.metrics, "Prometheus");
+}
 
+void declare_process(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--uid", options.uid, "user to become; with TPROXY 0, as Istio")
       ->capture_default_str()
       ->group("Process");
@@ -221,10 +210,39 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
                  "asked to drain gracefully, how long to take new connections [PROXY_CONFIG]")
       ->capture_default_str()
       ->group("Process");
+}
+
+void declare_dns(CLI::App& app, Options& options) {
   app.add_option("--resolv-conf", options.resolv_conf, "instead of /etc/resolv.conf")->group("DNS");
   app.add_option("--dns-servers", options.dns_servers, "addresses with ports, instead of resolv.conf's")
       ->group("DNS");
+}
 
+}  // namespace
+
+const char* to_string(Interception mode) {
+  switch (mode) {
+    case Interception::kRedirect:
+      return "REDIRECT";
+    case Interception::kTproxy:
+      return "TPROXY";
+    case Interception::kNone:
+      return "NONE";
+  }
+  return "?";
+}
+
+Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment,
+                     unsigned cores) {
+  Parsed parsed;
+  Options options;
+  Texts texts;
+  CLI::App app("Carries a pod's TCP traffic the way an Istio sidecar does.", "sockmesh-agent");
+  declare_main(app, options, texts);
+  declare_identity(app, options, texts);
+  declare_ports(app, options);
+  declare_process(app, options, texts);
+  declare_dns(app, options);
   app.add_option("--disturb", texts.disturbance)->group("");
 
   try {

@@ -22,11 +22,6 @@ namespace sockmesh::server {
 enum class Interception : uint8_t { kRedirect, kTproxy, kNone };
 const char* to_string(Interception mode);  // "REDIRECT", "TPROXY", "NONE"
 
-struct Ports {  // Istio's numbers (docs/istio.md#ports); 0 where the kernel is to choose (tests)
-  uint16_t outbound = 15001, inbound = 15006;
-  uint16_t admin = 15000, status = 15020, readiness = 15021, metrics = 15090;
-};
-
 struct Options {
   config::ProxyIdentity identity;
   std::string ips_from;  // what said the first of identity.ips: "--ip", "INSTANCE_IPS" or "INSTANCE_IP"
@@ -36,7 +31,6 @@ struct Options {
   std::string run_dir = "/run/sockmesh";
   unsigned workers = 2;
   Interception interception = Interception::kRedirect;
-  Ports ports;
   uid_t uid = 1337;
   gid_t gid = 1337;
   std::string log_level = "info";

@@ -101,9 +101,10 @@ Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv
     return {};
   };
   // TPROXY is Istio's for inbound only: outbound is redirected in either mode (docs/istio.md#tproxy).
-  SOCKMESH_CHECK(bind(model::Direction::kOutbound, options.ports.outbound, false));
-  SOCKMESH_CHECK(
-      bind(model::Direction::kInbound, options.ports.inbound, options.interception == Interception::kTproxy));
+  const model::Ports& ports = options.identity.ports;
+  const bool tproxy = options.interception == Interception::kTproxy;
+  SOCKMESH_CHECK(bind(model::Direction::kOutbound, ports.outbound, false));
+  SOCKMESH_CHECK(bind(model::Direction::kInbound, ports.inbound, tproxy));
   return sockets;
 }
 
@@ -123,8 +124,8 @@ size_t max_connections(const Options& options, size_t descriptors) {
 
 WorkerShared shared_by_workers(Agent& agent) {
   connection::Settings settings;
-  if (agent.options.identity.role == config::Role::kSidecar)
-    settings.capture_ports = {agent.options.ports.outbound, agent.options.ports.inbound};
+  const config::ProxyIdentity& self = agent.options.identity;
+  if (self.role == config::Role::kSidecar) settings.capture_ports = {self.ports.outbound, self.ports.inbound};
   settings.keep_client_source = agent.options.interception == Interception::kTproxy;
   return {agent.clusters,
           agent.names,
@@ -141,10 +142,10 @@ WorkerShared shared_by_workers(Agent& agent) {
 admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir) {
   admin::AdminOptions admin;
   admin.socket_path = run_dir.socket_path();
-  admin.admin_port = options.ports.admin;
-  admin.status_port = options.ports.status;
-  admin.readiness_port = options.ports.readiness;
-  admin.metrics_port = options.ports.metrics;
+  admin.admin_port = options.identity.ports.admin;
+  admin.status_port = options.identity.ports.status;
+  admin.readiness_port = options.identity.ports.readiness;
+  admin.metrics_port = options.identity.ports.metrics;
   admin.app_annotations = options.app_annotations;
   admin.app_probers = options.app_probers;
   if (!options.probe_localhost && !options.identity.ips.empty())

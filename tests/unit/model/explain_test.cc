@@ -64,6 +64,34 @@ TEST_CASE("flags that every connection would end with") {
   CHECK(explain(snapshot, dial("10.0.0.9:1")).expected.to_string() == "-");  // nothing is captured: refused
 }
 
+TEST_CASE("the ports that are told are those on which the proxy listens") {
+  Snapshot snapshot;
+  snapshot.listeners = {listener(kVirtualOutbound, {"0.0.0.0:25001"}, {to(kPassthroughCluster)})};
+  snapshot.index();
+  CHECK(says({explain(snapshot, dial("10.0.0.1:80")).steps.front().text}, "is redirected to port 25001"));
+}
+
+TEST_CASE("where nobody listens, the servers of gateways that are not opened there are told") {
+  const auto finding = [](const char* text, std::vector<uint16_t> ports) {
+    return Finding{"SM0102", Severity::kWarning, service("gateway", "default"), text, std::move(ports)};
+  };
+  Snapshot snapshot;
+  snapshot.findings = {finding("server port 80 (bound as 8080) has no hosts", {80, 8080}),
+                       finding("server port 8080 is what this text begins with", {}),
+                       finding("about another port", {443, 443})};
+  snapshot.index();
+  const auto told = [&](const char* to) {
+    std::vector<std::string> texts;
+    for (const Loser& loser : explain(snapshot, dial(to)).losers) texts.push_back(loser.reason);
+    return texts;
+  };
+  const std::vector<std::string> both{"server port 80 (bound as 8080) has no hosts"};
+  CHECK(told("10.0.0.1:80") == both);
+  CHECK(told("10.0.0.1:8080") == both);
+  CHECK(told("10.0.0.1:443") == std::vector<std::string>{"about another port"});
+  CHECK(told("10.0.0.1:81").empty());
+}
+
 TEST_CASE("a loser at one address is told there only") {
   Snapshot snapshot;
   auto outbound = listener(kVirtualOutbound, {"0.0.0.0:15001"}, {to(kPassthroughCluster)});

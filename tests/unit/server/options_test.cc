@@ -44,8 +44,8 @@ TEST_CASE("defaults are Istio's") {
   CHECK(defaults.identity.role == config::Role::kSidecar);
   CHECK(defaults.run_dir == "/run/sockmesh");
   CHECK(defaults.workers == 2);
-  CHECK(defaults.ports.outbound == 15001);
-  CHECK(defaults.ports.inbound == 15006);
+  CHECK(defaults.identity.ports.outbound == 15001);
+  CHECK(defaults.identity.ports.inbound == 15006);
   CHECK(defaults.uid == 1337);
   CHECK(defaults.interception == Interception::kRedirect);
   CHECK(defaults.drain_duration == 5s);
@@ -60,7 +60,7 @@ TEST_CASE("flags") {
   CHECK(chosen.data_path == datapath::Mode::kEpoll);
   CHECK(chosen.workers == 3);
   CHECK(chosen.identity.ips.size() == 2);
-  CHECK(chosen.ports.outbound == 0);
+  CHECK(chosen.identity.ports.outbound == 0);
   CHECK(chosen.uid == 0);
   CHECK(chosen.drain_duration == 0s);
   CHECK(chosen.identity.tproxy);
@@ -99,7 +99,7 @@ TEST_CASE("the environment of istio-proxy is understood, and flags win over it")
   CHECK(from_environment.app_annotations == R"({"scrape":"true"})");
   CHECK(from_environment.app_probers == "{}");
   CHECK(from_environment.probe_localhost);
-  CHECK(from_environment.ports.status == 16020);
+  CHECK(from_environment.identity.ports.status == 16020);
   CHECK(from_environment.exit_on_zero_connections);
   CHECK(from_environment.minimum_drain == 7s);
 

@@ -295,8 +295,10 @@ class Merge {
     bool translated = false;
     const uint16_t bound = translate_gateway_port(world_, number, translated);
     const std::string as = bound == number ? "" : fmt::format("(bound as {}) ", bound);
-    findings_.push_back(
-        model::make_finding(code, origin_of(server), fmt::format("server port {} {}{}", number, as, text)));
+    model::Finding finding =
+        model::make_finding(code, origin_of(server), fmt::format("server port {} {}{}", number, as, text));
+    finding.server_ports = {number, bound};
+    findings_.push_back(std::move(finding));
   }
 
   static model::OriginPtr origin_of(const Server& server) {

@@ -17,8 +17,6 @@ using model::Cluster;
 using model::ClusterType;
 using model::FilterChain;
 
-constexpr uint16_t kInboundPort = 15006;
-
 // One port of the own pod that somebody declared.
 struct OwnPort {
   uint16_t number = 0;  // where the application listens
@@ -165,12 +163,12 @@ Inbound build_inbound(const World& world) {
   auto listener = std::make_shared<model::Listener>();
   listener->name = model::kVirtualInbound;
   listener->direction = model::Direction::kInbound;
-  listener->addresses = world.wildcards(kInboundPort);
+  listener->addresses = world.wildcards(world.identity.ports.inbound);
   listener->protocol = "TCP";
   listener->origin = model::builtin_origin();
   FilterChain loop =
       plain_chain("virtualInbound-blackhole", plain_route(model::kBlackHoleCluster, model::builtin_origin()));
-  loop.match.destination_port = kInboundPort;
+  loop.match.destination_port = world.identity.ports.inbound;
   loop.log = false;
   listener->chains.push_back(std::move(loop));
   listener->chains.push_back(plain_chain(
@@ -180,7 +178,7 @@ Inbound build_inbound(const World& world) {
   const bool by_sidecar = sidecar && !sidecar->ingress.empty();
   std::map<uint16_t, const ServiceDef*> taken;
   for (const OwnPort& own : by_sidecar ? ports_of_sidecar(*sidecar) : ports_of_services(world)) {
-    if (own.number == kInboundPort) continue;
+    if (own.number == world.identity.ports.inbound) continue;
     const std::string chain_name = fmt::format("0.0.0.0_{}", own.number);
     const auto [at, fresh] = taken.emplace(own.number, own.def);
     const model::ClusterPtr cluster = cluster_of(world, own);

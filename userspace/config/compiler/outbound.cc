@@ -15,13 +15,10 @@ namespace {
 
 using model::FilterChain;
 
-constexpr uint16_t kOutboundPort = 15001;
-// Ports of the proxy itself: a wildcard listener on one would never be reached.
-constexpr std::array<uint16_t, 4> kOwnPorts = {15001, 15006, 15021, 15090};
-
-bool own_port(const SocketAddress& address) {
-  return address.ip.is_any() &&
-         std::find(kOwnPorts.begin(), kOwnPorts.end(), address.port) != kOwnPorts.end();
+// A wildcard listener on a port of the proxy itself would never be reached.
+bool own_port(const model::Ports& own, const SocketAddress& address) {
+  const std::array taken = {own.outbound, own.inbound, own.readiness, own.metrics};
+  return address.ip.is_any() && std::find(taken.begin(), taken.end(), address.port) != taken.end();
 }
 
 FilterChain catch_all(const World& world, const char* name) {
@@ -48,12 +45,12 @@ std::optional<FilterChain> own_addresses_dropped(const World& world) {
 model::ListenerPtr build_virtual_outbound(const World& world) {
   auto listener = std::make_shared<model::Listener>();
   listener->name = model::kVirtualOutbound;
-  listener->addresses = world.wildcards(kOutboundPort);
+  listener->addresses = world.wildcards(world.identity.ports.outbound);
   listener->protocol = "TCP";
   listener->origin = model::builtin_origin();
   FilterChain loop = plain_chain("virtualOutbound-blackhole",
                                  plain_route(model::kBlackHoleCluster, model::builtin_origin()));
-  loop.match.destination_port = kOutboundPort;
+  loop.match.destination_port = world.identity.ports.outbound;
   loop.log = false;
   listener->chains.push_back(std::move(loop));
   if (auto dropped = own_addresses_dropped(world)) listener->chains.push_back(std::move(*dropped));
@@ -161,7 +158,7 @@ class Claims {
   }
 
   void add(const PortInView& view, std::vector<SocketAddress> addresses) {
-    if (!own_port(addresses.front())) take_.claim(view, std::move(addresses));
+    if (!own_port(world_.identity.ports, addresses.front())) take_.claim(view, std::move(addresses));
   }
 
   const World& world_;

@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "config/resources/resources.h"
+#include "model/ports.h"
 
 namespace sockmesh::config {
 
@@ -19,6 +20,7 @@ struct ProxyIdentity {
   Labels labels;               // used only when no Pod object is known
   std::string node, cluster_id = "Kubernetes";
   bool tproxy = false;  // interception mode
+  model::Ports ports;
 };
 
 }  // namespace sockmesh::config
