@@ -186,42 +186,113 @@ std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::
   return best;
 }
 
-Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
-                const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self) {
-  Scope scope;
-  const std::string& ns = self.ns;
-  if (!self.gateway) scope.sidecar = sidecar_for(sidecars, ns, self.labels, mesh);
-  scope.registry_only = mesh.outbound_registry_only;
-  if (!mesh.meta.kind.empty()) scope.policy_origin = mesh.meta.origin();
-  if (scope.sidecar && scope.sidecar->outbound) {
-    scope.registry_only = scope.sidecar->outbound->registry_only;
-    scope.egress_proxy = scope.sidecar->outbound->egress_proxy;
-    scope.policy_origin = scope.sidecar->meta.origin(scope.sidecar->outbound->line);
+namespace {
+
+class ScopeBuilder {
+ public:
+  ScopeBuilder(const Registry& registry, const List<VirtualService>& all_routes, const MeshConfig& mesh,
+               const Self& self)
+      : registry_(registry), mesh_(mesh), ns_(self.ns), routes_(visible_routes(all_routes, ns_, mesh)) {
+    std::erase_if(routes_, [&](const auto& route) { return !self.gateway && !on_mesh(*route); });
   }
 
-  ByHost visible;
-  for (const auto& def : registry) {
-    if (exported_to(def->export_to, def->ns, ns)) {
-      visible[def->host].push_back(def);
+  Scope build(std::shared_ptr<const Sidecar> sidecar) {
+    scope_.sidecar = std::move(sidecar);
+    take_policy();
+    sort_by_visibility();
+    if (!scope_.sidecar || scope_.sidecar->egress.empty()) {
+      EgressGroup& group = scope_.groups.emplace_back();
+      group.routes = routes_;
+      import(group, nullptr, std::nullopt);
     } else {
-      scope.hidden.push_back({def, fmt::format("exportTo [{}] of {} does not include namespace {}",
-                                               join(def->export_to, ", "), def->origin->to_string(), ns)});
+      for (const Sidecar::Egress& egress : scope_.sidecar->egress) import_listener(egress);
+      add_destinations();
+      hide_what_is_not_imported();
+    }
+    std::sort(scope_.hidden.begin(), scope_.hidden.end(), by_host);
+    return std::move(scope_);
+  }
+
+ private:
+  void take_policy() {
+    scope_.registry_only = mesh_.outbound_registry_only;
+    if (!mesh_.meta.kind.empty()) scope_.policy_origin = mesh_.meta.origin();
+    if (!scope_.sidecar || !scope_.sidecar->outbound) return;
+    scope_.registry_only = scope_.sidecar->outbound->registry_only;
+    scope_.egress_proxy = scope_.sidecar->outbound->egress_proxy;
+    scope_.policy_origin = scope_.sidecar->meta.origin(scope_.sidecar->outbound->line);
+  }
+
+  void sort_by_visibility() {
+    for (const auto& def : registry_) {
+      if (exported_to(def->export_to, def->ns, ns_)) {
+        visible_[def->host].push_back(def);
+      } else {
+        hide(def, fmt::format("exportTo [{}] of {} does not include namespace {}", join(def->export_to, ", "),
+                              def->origin->to_string(), ns_));
+      }
     }
   }
-  List<VirtualService> routes = visible_routes(all_routes, ns, mesh);
-  std::erase_if(routes, [&](const auto& route) { return !self.gateway && !on_mesh(*route); });
 
-  // Which definitions count at all, decided per host.
-  std::unordered_map<std::string, std::vector<ServiceDefPtr>> owned;
-  const auto settle = [&](const std::vector<ServiceDefPtr>& defs) {
-    const std::string owner = owner_namespace(defs, ns);
+  void import_listener(const Sidecar::Egress& egress) {
+    EgressGroup& group = scope_.groups.emplace_back();
+    group.listener = &egress;
+    const ImportList imports(egress.hosts, ns_);
+    for (const auto& route : routes_)
+      if (imports.takes_route(*route, mesh_.domain)) group.routes.push_back(route);
+    std::optional<uint16_t> port;
+    if (egress.port && egress.port->number != 0) port = egress.port->number;
+    import(group, &imports, port);
+    import_destinations(group.routes, visible_, mesh_, wanted_);
+  }
+
+  // What the listener takes of the registry: its hosts into the scope, its services, oldest first, into the
+  // group.
+  void import(EgressGroup& group, const ImportList* imports, std::optional<uint16_t> port) {
+    ByHost taken;
+    for (const auto& def : registry_) {
+      if (!exported_to(def->export_to, def->ns, ns_)) continue;
+      if (imports && !imports->takes_service(*def)) continue;
+      if (port && !def->port(*port)) continue;
+      taken[def->host].push_back(def);
+    }
+    for (const auto& [host, defs] : taken) import_host(host, defs, port);
+    const auto has = [](const std::vector<ServiceDefPtr>& defs, const ServiceDefPtr& def) {
+      return std::find(defs.begin(), defs.end(), def) != defs.end();
+    };
+    for (const auto& def : registry_) {
+      const auto it = taken.find(def->host);
+      if (it != taken.end() && has(it->second, def) && has(owned_[def->host], def))
+        group.services.push_back({def, port});
+    }
+  }
+
+  void import_host(const std::string& host, const std::vector<ServiceDefPtr>& defs,
+                   std::optional<uint16_t> port) {
+    auto& kept = owned_[host];
+    if (kept.empty()) kept = settle(defs);
+    Scope::Host& entry = scope_.hosts[host];
+    const bool known = entry.owner != nullptr;
+    entry.owner = kept.front();
+    entry.defs = kept;
+    if (!port) {
+      entry.ports.reset();
+    } else if (!known) {
+      entry.ports = std::set<uint16_t>{*port};
+    } else if (entry.ports) {
+      entry.ports->insert(*port);
+    }
+  }
+
+  // Which definitions of a host count at all.
+  std::vector<ServiceDefPtr> settle(const std::vector<ServiceDefPtr>& defs) {
+    const std::string owner = owner_namespace(defs, ns_);
     std::vector<ServiceDefPtr> kept;
     for (const auto& def : defs) {
       if (def->ns != owner) {
-        scope.hidden.push_back({def, fmt::format("{} is namespace {}'s", def->host, owner)});
+        hide(def, fmt::format("{} is namespace {}'s", def->host, owner));
       } else if (!kept.empty() && !mergeable(*kept.front(), *def)) {
-        scope.hidden.push_back({def, fmt::format("older {} defines {} otherwise",
-                                                 kept.front()->origin->to_string(), def->host)});
+        hide(def, fmt::format("older {} defines {} otherwise", kept.front()->origin->to_string(), def->host));
       } else {
         kept.push_back(def);
       }
@@ -229,83 +300,53 @@ Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes
     // The Kubernetes Service speaks for the host.
     std::stable_partition(kept.begin(), kept.end(), [](const auto& def) { return def->kubernetes; });
     return kept;
-  };
-
-  const auto import = [&](EgressGroup& group, const ImportList* imports, std::optional<uint16_t> port) {
-    ByHost taken;
-    for (const auto& def : registry) {
-      if (!exported_to(def->export_to, def->ns, ns)) continue;
-      if (imports && !imports->takes_service(*def)) continue;
-      if (port && !def->port(*port)) continue;
-      taken[def->host].push_back(def);
-    }
-    for (auto& [host, defs] : taken) {
-      auto& kept = owned[host];
-      if (kept.empty()) kept = settle(defs);
-      Scope::Host& entry = scope.hosts[host];
-      const bool known = entry.owner != nullptr;
-      entry.owner = kept.front();
-      entry.defs = kept;
-      if (!port) {
-        entry.ports.reset();
-      } else if (!known) {
-        entry.ports = std::set<uint16_t>{*port};
-      } else if (entry.ports) {
-        entry.ports->insert(*port);
-      }
-    }
-    for (const auto& def : registry) {
-      const auto it = taken.find(def->host);
-      if (it == taken.end()) continue;
-      if (std::find(it->second.begin(), it->second.end(), def) == it->second.end()) continue;
-      const auto& kept = owned[def->host];
-      if (std::find(kept.begin(), kept.end(), def) != kept.end()) group.services.push_back({def, port});
-    }
-  };
-
-  if (!scope.sidecar || scope.sidecar->egress.empty()) {
-    EgressGroup group;
-    group.routes = routes;
-    import(group, nullptr, std::nullopt);
-    scope.groups.push_back(std::move(group));
-    std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
-    return scope;
   }
 
-  std::map<std::string, std::set<uint16_t>> wanted;
-  for (const Sidecar::Egress& egress : scope.sidecar->egress) {
-    EgressGroup group;
-    group.listener = &egress;
-    const ImportList imports(egress.hosts, ns);
-    for (const auto& route : routes)
-      if (imports.takes_route(*route, mesh.domain)) group.routes.push_back(route);
-    std::optional<uint16_t> port;
-    if (egress.port && egress.port->number != 0) port = egress.port->number;
-    import(group, &imports, port);
-    import_destinations(group.routes, visible, mesh, wanted);
-    scope.groups.push_back(std::move(group));
-  }
   // Where the imported routes lead has clusters, though its own address stays unknown.
-  for (const auto& [host, ports] : wanted) {
-    if (scope.hosts.contains(host)) continue;
-    const auto kept = settle(visible[host]);
-    Scope::Host entry{kept.front(), kept, std::nullopt};
-    if (!ports.contains(0)) {
-      entry.ports.emplace();
-      for (uint16_t port : ports)
-        if (std::any_of(kept.begin(), kept.end(), [&](const auto& def) { return def->port(port); }))
-          entry.ports->insert(port);
-      if (entry.ports->empty()) continue;
+  void add_destinations() {
+    for (const auto& [host, ports] : wanted_) {
+      if (scope_.hosts.contains(host)) continue;
+      const auto kept = settle(visible_[host]);
+      Scope::Host entry{kept.front(), kept, std::nullopt};
+      if (!ports.contains(0)) {
+        entry.ports.emplace();
+        for (uint16_t port : ports)
+          if (std::any_of(kept.begin(), kept.end(), [&](const auto& def) { return def->port(port); }))
+            entry.ports->insert(port);
+        if (entry.ports->empty()) continue;
+      }
+      scope_.hosts.emplace(host, std::move(entry));
     }
-    scope.hosts.emplace(host, std::move(entry));
   }
-  for (const auto& [host, defs] : visible)
-    if (!owned.contains(host))
-      for (const auto& def : defs)
-        scope.hidden.push_back({def, fmt::format("{} does not import {}/{}",
-                                                 scope.sidecar->meta.origin()->to_string(), def->ns, host)});
-  std::sort(scope.hidden.begin(), scope.hidden.end(), by_host);
-  return scope;
+
+  void hide_what_is_not_imported() {
+    for (const auto& [host, defs] : visible_)
+      if (!owned_.contains(host))
+        for (const auto& def : defs)
+          hide(def, fmt::format("{} does not import {}/{}", scope_.sidecar->meta.origin()->to_string(),
+                                def->ns, host));
+  }
+
+  void hide(const ServiceDefPtr& def, std::string reason) {
+    scope_.hidden.push_back({def, std::move(reason)});
+  }
+
+  const Registry& registry_;
+  const MeshConfig& mesh_;
+  const std::string& ns_;
+  List<VirtualService> routes_;
+  ByHost visible_;
+  ByHost owned_;                                      // what counts of a host, as imported
+  std::map<std::string, std::set<uint16_t>> wanted_;  // hosts that imported routes lead to; 0: any port
+  Scope scope_;
+};
+
+}  // namespace
+
+Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
+                const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self) {
+  return ScopeBuilder(registry, all_routes, mesh, self)
+      .build(self.gateway ? nullptr : sidecar_for(sidecars, self.ns, self.labels, mesh));
 }
 
 void replace_hosts(Scope& scope, const HostSet& hosts, Scope part) {
