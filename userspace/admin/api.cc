@@ -131,11 +131,11 @@ Reply explain(const Call& call) {
 }
 
 Reply splice(const Call& call) {
-  if (!call.sources.set_splice) return not_here("kernel lanes");
+  if (!call.sources.set_enabled) return not_here("kernel lanes");
   const std::string enabled = call.query("enabled");
   if (enabled != "true" && enabled != "false")
     return failure(400, fmt::format("enabled '{}': expected true or false", enabled));
-  return done(call.sources.set_splice(enabled == "true"));
+  return done(call.sources.set_enabled(model::Lane::kSkSkb, enabled == "true"));
 }
 
 Reply drain(const Call& call) {

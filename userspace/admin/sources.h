@@ -33,7 +33,7 @@ struct FlowListing {
 
 // One lane, and what the start-up self-test said of it.
 struct LaneStatus {
-  std::string lane;        // "epoll", "io_uring", "sk_skb", "sk_msg"
+  model::Lane lane{};
   bool available = false;  // can be used: the self-test passed
   bool enabled = false;    // is used: mode and run-time switch allow it
   std::string verdict;     // "passed: 8 of 8 checks", "failed: check 4 (half-close): ...", "not asked for
@@ -81,8 +81,8 @@ struct AgentStatus {
   std::string pod, ns, node;
   std::map<std::string, std::string> address_origins;  // of the pod's addresses: "interface eth0"
   std::string interception;                            // "REDIRECT", "TPROXY", "NONE"
-  std::string data_path;        // the mode asked for: "auto", "sockmap", "io_uring", "epoll"
-  bool splice_enabled = false;  // the run-time switch
+  std::string data_path;              // the mode asked for: "auto", "sockmap", "io_uring", "epoll"
+  model::PerLane<bool> switched_off;  // the run-time switch
   bool draining = false;
   ConfigStatus config;
   std::vector<UnboundPort> unbound;
@@ -124,10 +124,11 @@ struct Sources {
 
   // --- change ---
   std::function<Result<void>(const std::string& logger, const std::string& level)>
-      set_log_level;                                // logger "" is all of them
-  std::function<Result<void>(bool on)> set_splice;  // false: new and open flows stay in, or go to, lane 0
-  std::function<void(const DrainRequest&)> drain;   // starts; does not wait for the end
-  std::function<void()> quit;                       // asks the agent to end, as SIGTERM does
+      set_log_level;  // logger "" is all of them
+  // false: new and open flows stay in, or go to, lane 0
+  std::function<Result<void>(model::Lane lane, bool on)> set_enabled;
+  std::function<void(const DrainRequest&)> drain;  // starts; does not wait for the end
+  std::function<void()> quit;                      // asks the agent to end, as SIGTERM does
 };
 
 }  // namespace sockmesh::admin

@@ -42,8 +42,9 @@ Json identity_view(const AgentStatus& status, const model::Snapshot* snapshot) {
 }
 
 Json lane_view(const LaneStatus& lane) {
-  return {{"lane", lane.lane},       {"available", lane.available},      {"enabled", lane.enabled},
-          {"verdict", lane.verdict}, {"flowsActive", lane.flows_active}, {"flowsTotal", lane.flows_total}};
+  return {{"lane", to_string(lane.lane)},     {"available", lane.available},
+          {"enabled", lane.enabled},          {"verdict", lane.verdict},
+          {"flowsActive", lane.flows_active}, {"flowsTotal", lane.flows_total}};
 }
 
 Json counts_view(const AgentStatus& status, const model::Snapshot* snapshot) {
@@ -95,7 +96,8 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
           {"draining", status.draining},
           {"identity", identity_view(status, snapshot)},
           {"config", config_view(status.config, snapshot)},
-          {"dataPath", {{"mode", status.data_path}, {"spliceEnabled", status.splice_enabled}}},
+          {"dataPath",
+           {{"mode", status.data_path}, {"spliceEnabled", !status.switched_off[model::Lane::kSkSkb]}}},
           {"unbound", std::move(unbound)},
           {"names", std::move(names)},
           {"lanes", std::move(lanes)},

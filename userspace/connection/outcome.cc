@@ -5,11 +5,10 @@
 namespace sockmesh::connection {
 
 void note_progress(const datapath::Progress& progress, telemetry::ConnectionRecord& record) {
-  record.bytes_received = progress.received;
-  record.bytes_sent = progress.sent;
-  record.spliced_received = progress.spliced_received;
-  record.spliced_sent = progress.spliced_sent;
-  record.lane = datapath::to_string(progress.lane);
+  record.bytes_received = progress.received();
+  record.bytes_sent = progress.sent();
+  record.moved = progress.moved;
+  record.lane = progress.lane;
   record.lane_reason = progress.lane_reason;
   record.downstream_closed = progress.downstream_closed;
   record.upstream_closed = progress.upstream_closed;

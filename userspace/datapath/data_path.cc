@@ -1,7 +1,6 @@
 #include "datapath/data_path.h"
 
 #include <array>
-#include <atomic>
 #include <utility>
 
 #include "datapath/epoll_relay.h"
@@ -30,23 +29,17 @@ std::unique_ptr<UserRelay> make_user_relay(event::Loop& loop, LateResets& late, 
 
 // --- all flows in lane 0 ---
 
-struct UserCounters {  // written by the loop's thread alone
-  std::atomic<uint64_t> flows_total{0}, flows_active{0}, bytes{0};
-};
-
 class CountedRelay final : public Relay {
  public:
-  CountedRelay(UserCounters& counters, const std::string& lane_reason)
-      : counters_(counters), lane_reason_(lane_reason) {
-    ++counters_.flows_total;
-    ++counters_.flows_active;
+  CountedRelay(LaneCounters& counters, Lane lane, const std::string& lane_reason)
+      : counters_(counters), counted_(counters), lane_reason_(lane_reason) {
+    counted_.enter(lane);
   }
-  ~CountedRelay() override { --counters_.flows_active; }
 
   void start(event::Loop& loop, LateResets& late, Pair sockets, const RelayOptions& options, Done done) {
     done_ = std::move(done);
     relay_ = make_user_relay(loop, late, std::move(sockets), options, [this](const Outcome& outcome) {
-      counters_.bytes += outcome.progress.received + outcome.progress.sent;
+      counters_.add_bytes(outcome.progress.moved);
       Outcome told = outcome;
       told.progress.lane_reason = lane_reason_;
       std::exchange(done_, nullptr)(told);  // may destroy this
@@ -60,7 +53,8 @@ class CountedRelay final : public Relay {
   void abort() override { relay_->abort(); }
 
  private:
-  UserCounters& counters_;
+  LaneCounters& counters_;
+  CountedFlow counted_;
   const std::string& lane_reason_;
   Done done_;
   std::unique_ptr<UserRelay> relay_;
@@ -72,21 +66,17 @@ class UserDataPath final : public DataPath {
       : loop_(loop), lane_reason_(std::move(lane_reason)) {}
 
   std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) override {
-    auto relay = std::make_unique<CountedRelay>(counters_, lane_reason_);
+    auto relay = std::make_unique<CountedRelay>(counters_, copying_lane(loop_.backend()), lane_reason_);
     relay->start(loop_, late_resets_, std::move(sockets), options, std::move(done));
     return relay;
   }
-  LaneStats stats() const override {
-    return {.flows_total = counters_.flows_total,
-            .flows_active = counters_.flows_active,
-            .user_bytes = counters_.bytes};
-  }
-  void set_spliced_lanes(bool) override {}
+  LaneStats stats() const override { return counters_.stats(); }
+  void set_enabled(Lane, bool) override {}
 
  private:
   event::Loop& loop_;
   const std::string lane_reason_;
-  UserCounters counters_;
+  LaneCounters counters_;
   LateResets late_resets_{loop_};
 };
 
@@ -103,8 +93,10 @@ class SplicingDataPath final : public DataPath {
     };
     return make_sockmap_relay(lane_, lane_0, wish_, std::move(sockets), options, std::move(done));
   }
-  LaneStats stats() const override { return lane_.stats(); }
-  void set_spliced_lanes(bool enabled) override { lane_.set_enabled(enabled); }
+  LaneStats stats() const override { return lane_.counters().stats(); }
+  void set_enabled(Lane lane, bool enabled) override {
+    if (lane == Lane::kSkSkb) lane_.set_enabled(enabled);
+  }
 
  private:
   event::Loop& loop_;

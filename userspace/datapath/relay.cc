@@ -1,19 +1,11 @@
 #include "datapath/relay.h"
 
+#include "event/loop.h"
+
 namespace sockmesh::datapath {
 
-const char* to_string(Lane lane) {
-  switch (lane) {
-    case Lane::kEpoll:
-      return "epoll";
-    case Lane::kIoUring:
-      return "io_uring";
-    case Lane::kSkSkb:
-      return "sk_skb";
-    case Lane::kSkMsg:
-      return "sk_msg";
-  }
-  return "";
+Lane copying_lane(event::Backend backend) {
+  return backend == event::Backend::kIoUring ? Lane::kIoUring : Lane::kEpoll;
 }
 
 const char* to_string(CloseReason reason) {

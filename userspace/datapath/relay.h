@@ -16,11 +16,16 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "model/lane.h"
+
+namespace sockmesh::event {
+enum class Backend : uint8_t;  // event/loop.h
+}
 
 namespace sockmesh::datapath {
 
-enum class Lane : uint8_t { kEpoll, kIoUring, kSkSkb, kSkMsg };
-const char* to_string(Lane lane);  // "epoll", "io_uring", "sk_skb", "sk_msg"
+using model::Lane;
+Lane copying_lane(event::Backend backend);  // lane 0, as loops of this kind do it
 
 enum class CloseReason : uint8_t {
   kFinished,  // FIN both ways
@@ -39,12 +44,13 @@ struct RelayOptions {
 };
 
 struct Progress {
-  uint64_t received = 0;                            // bytes read from the downstream (client)
-  uint64_t sent = 0;                                // bytes written to the downstream
-  uint64_t spliced_received = 0, spliced_sent = 0;  // the part of them that the kernel moved
+  model::BytesByLane moved;
   Lane lane = Lane::kEpoll;
   std::string lane_reason;                                  // why this lane and not another, for people
   bool downstream_closed = false, upstream_closed = false;  // FIN seen from that side
+
+  uint64_t received() const { return moved.total().received; }
+  uint64_t sent() const { return moved.total().sent; }
 };
 
 struct Outcome {
@@ -71,7 +77,7 @@ struct Pair {
 // The state in which lane 0 gives a flow away: nothing of it is held in user space any more.
 struct Handover {
   Pair sockets;
-  uint64_t received = 0, sent = 0;
+  model::BytesByLane moved;
 };
 
 // Lane 0, complete in itself, able to give a flow away.

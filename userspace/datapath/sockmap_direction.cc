@@ -33,9 +33,9 @@ SockmapDirection::Counts SockmapDirection::counts() {
   // Urgent bytes were taken, so they are among those. User space writes when nothing waits, so what is placed
   // contains all that was copied; before the first look after a write it may be told too low.
   return {.received = redirected + passed - skipped_,
-          .spliced_received = redirected,
+          .redirected = redirected,
           .sent = placed_,
-          .spliced_sent = excess(placed_, copied())};
+          .redirected_sent = excess(placed_, copied())};
 }
 
 SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {

@@ -56,13 +56,13 @@ class SockmapDirection {
   bool ended() const { return ended_; }        // and was passed on
   const Error& error() const { return error_; }
 
-  // One reading of the counters, consistent in itself: what is spliced is a part of what is received or sent,
-  // and what is sent was received. From one call to the next none of them falls.
+  // One reading of the counters, consistent in itself: what is redirected is a part of what is received or
+  // sent, and what is sent was received. From one call to the next none of them falls.
   struct Counts {
-    uint64_t received = 0;          // bytes of the stream that came from the source
-    uint64_t spliced_received = 0;  // of them redirected
-    uint64_t sent = 0;              // bytes known to be in the target's send queue, or beyond
-    uint64_t spliced_sent = 0;      // of them redirected
+    uint64_t received = 0;         // bytes of the stream that came from the source
+    uint64_t redirected = 0;       // of them redirected
+    uint64_t sent = 0;             // bytes known to be in the target's send queue, or beyond
+    uint64_t redirected_sent = 0;  // of them redirected
   };
   Counts counts();
   // Redirected bytes that wait for the target's worker, an upper bound; remembers when there were none.

@@ -159,16 +159,20 @@ void SockmapFlow::wait_for(Step down, Step up) {
   if (soon) soon_->set(kSoon);
 }
 
-SockmapFlow::Totals SockmapFlow::totals() {
+Progress SockmapFlow::progress() {
   SockmapDirection& down = direction(Side::kDownstream);
   SockmapDirection& up = direction(Side::kUpstream);
   const auto from_client = down.counts(), from_server = up.counts();
-  return {.received = from_client.received,
-          .sent = from_server.sent,
-          .spliced_received = from_client.spliced_received,
-          .spliced_sent = from_server.spliced_sent,
-          .downstream_closed = down.end_seen(),
-          .upstream_closed = up.end_seen()};
+  const Lane copying = copying_lane(lane_.loop().backend());
+  Progress progress;
+  // Parts of the same readings: no difference falls below zero.
+  progress.moved[Lane::kSkSkb] = {from_client.redirected, from_server.redirected_sent};
+  progress.moved[copying] = {from_client.received - from_client.redirected,
+                             from_server.sent - from_server.redirected_sent};
+  progress.lane = redirecting() && lane_.enabled() ? Lane::kSkSkb : copying;
+  progress.downstream_closed = down.end_seen();
+  progress.upstream_closed = up.end_seen();
+  return progress;
 }
 
 SockmapFlow::Health SockmapFlow::health() {
@@ -223,7 +227,7 @@ void SockmapFlow::close(CloseReason reason, std::string detail) {
 }
 
 void SockmapFlow::finish(std::string detail) {
-  const Totals final = totals();
+  const Progress final = progress();
   disturb("finish");
   release(ends_);
   if (!ends_.error().empty()) detail = ends_.error();

@@ -33,13 +33,8 @@ class SockmapLane;
 
 class SockmapFlow {
  public:
-  // Runs once, after both sockets were closed; `totals` are final.
-  struct Totals {
-    uint64_t received = 0, sent = 0, spliced_received = 0,
-             spliced_sent = 0;  // as in Progress, of this flow's time
-    bool downstream_closed = false, upstream_closed = false;
-  };
-  using Ended = std::function<void(CloseReason reason, std::string detail, const Totals& totals)>;
+  // Runs once, after both sockets were closed; `progress` is final.
+  using Ended = std::function<void(CloseReason reason, std::string detail, const Progress& progress)>;
 
   SockmapFlow(SockmapLane& lane, Pair sockets, Inserted inserted, Ended ended);
   ~SockmapFlow();
@@ -54,7 +49,8 @@ class SockmapFlow {
   bool redirecting() const { return pair_->armed(); }
   // "" when it can be redirected; else why it never will be.
   const std::string& copied_because() const { return copied_because_; }
-  Totals totals();  // consistent, and never less than told before
+  // Of this flow's time; consistent, and never less than told before. Without a reason for the lane.
+  Progress progress();
 
   // FIN to both sides when nothing is under way and this is no abort, else RST; then `ended`.
   void close(CloseReason reason, std::string detail);

@@ -36,13 +36,11 @@ SockmapLane::~SockmapLane() {
 
 void SockmapLane::add(SockmapFlow& flow, uint32_t slot_a, uint32_t slot_b) {
   flows_[slot_a] = flows_[slot_b] = &flow;
-  ++counters_.spliced_active;
 }
 
 void SockmapLane::remove(uint32_t slot_a, uint32_t slot_b) {
   flows_.erase(slot_a);
   flows_.erase(slot_b);
-  --counters_.spliced_active;
 }
 
 void SockmapLane::on_passing(uint32_t slot) {
@@ -79,19 +77,6 @@ std::string SockmapLane::disabled_text() const {
 void SockmapLane::count_stuck_backlog() {
   if (++counters_.watchdog_resets >= limits_.stuck_flows)
     maps_.disable("redirected bytes got stuck on their way to a writable socket, several times");
-}
-
-LaneStats SockmapLane::stats() const {
-  LaneStats stats;
-  stats.flows_total = counters_.flows_total;
-  stats.flows_active = counters_.flows_active;
-  stats.spliced_total = counters_.spliced_total;
-  stats.spliced_active = counters_.spliced_active;
-  stats.splice_refused = counters_.splice_refused;
-  stats.user_bytes = counters_.user_bytes;
-  stats.spliced_bytes = counters_.spliced_bytes;
-  stats.watchdog_resets = counters_.watchdog_resets;
-  return stats;
 }
 
 }  // namespace sockmesh::datapath

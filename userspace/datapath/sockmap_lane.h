@@ -1,5 +1,5 @@
 // SockmapLane: one worker's part of lane 1: its ring, its spliced flows, its counters, its switch. Thread:
-// that of the loop, except set_enabled() and stats().
+// that of the loop, except set_enabled() and the counters' stats().
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 
 #include "bpf/splice_maps.h"
 #include "bpf/splice_ring.h"
-#include "datapath/data_path.h"
+#include "datapath/lane_counters.h"
 #include "datapath/late_resets.h"
 #include "event/watched_fd.h"
 
@@ -58,12 +58,8 @@ class SockmapLane {
   // is given up.
   void count_stuck_backlog();
 
-  struct Counters {  // written by the loop's thread alone
-    std::atomic<uint64_t> flows_total{0}, flows_active{0}, spliced_total{0}, spliced_active{0};
-    std::atomic<uint64_t> splice_refused{0}, user_bytes{0}, spliced_bytes{0}, watchdog_resets{0};
-  };
-  Counters& counters() { return counters_; }
-  LaneStats stats() const;
+  LaneCounters& counters() { return counters_; }
+  const LaneCounters& counters() const { return counters_; }
 
  private:
   void on_passing(uint32_t slot);
@@ -74,7 +70,7 @@ class SockmapLane {
   bpf::SpliceMaps& maps_;
   const SockmapLimits limits_;
   std::atomic<bool> enabled_{true};
-  Counters counters_;
+  LaneCounters counters_;
 
   // the loop's thread
   uint32_t ring_number_ = SPLICE_NO_RING;

@@ -38,11 +38,18 @@ class FlowMark {
   bool set_ = false;
 };
 
+// What a stage of the flow adds to the stages before it.
+void add(Progress& all, const Progress& part) {
+  all.moved += part.moved;
+  all.lane = part.lane;
+  all.downstream_closed |= part.downstream_closed;
+  all.upstream_closed |= part.upstream_closed;
+}
+
 class SockmapRelay final : public Relay {
  public:
   SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, SpliceWish wish, const RelayOptions& options,
                Done done);
-  ~SockmapRelay() override;
   void start(Pair sockets);
   Progress progress() override;
   void abort() override;
@@ -54,7 +61,6 @@ class SockmapRelay final : public Relay {
   void on_look();
   bool held_up(const Progress& moved) const;
   void look_again(bool silent);
-  void add_user_part(const Progress& part);
   void finish(CloseReason reason, std::string detail);
   Duration left() const;  // of max_duration; only when there is one
 
@@ -78,10 +84,11 @@ class SockmapRelay final : public Relay {
   Progress before_;     // moved in earlier stages
   std::string reason_;  // of the present lane
   TrafficSample last_total_;
-  uint64_t last_spliced_ = 0;
+  uint64_t last_redirected_ = 0;
   MonotonicTime last_look_, last_change_;
   Duration look_interval_ = kFirstLook;
   FlowMark bulk_, busy_;
+  CountedFlow counted_;
   std::unique_ptr<event::Timer> look_;
 };
 
@@ -97,12 +104,8 @@ SockmapRelay::SockmapRelay(SockmapLane& lane, MakeUserRelay make_user_relay, Spl
       last_change_(started_),
       bulk_(lane.maps().gauges().bulk_flows),
       busy_(lane.maps().gauges().busy_flows),
-      look_(lane.loop().timer([this] { on_look(); })) {
-  ++lane_.counters().flows_total;
-  ++lane_.counters().flows_active;
-}
-
-SockmapRelay::~SockmapRelay() { --lane_.counters().flows_active; }
+      counted_(lane.counters()),
+      look_(lane.loop().timer([this] { on_look(); })) {}
 
 void SockmapRelay::start(Pair sockets) {
   if (disturbed(wish_ == SpliceWish::kAlways) && lane_.enabled())
@@ -123,8 +126,9 @@ void SockmapRelay::copy(Pair sockets, std::string reason) {
   upstream_ = sockets.upstream.get();
   RelayOptions options = options_;
   if (options.max_duration != Duration{}) options.max_duration = left();
+  counted_.enter(copying_lane(lane_.loop().backend()));
   user_ = make_user_relay_(std::move(sockets), options, [this](const Outcome& outcome) {
-    add_user_part(outcome.progress);
+    add(before_, outcome.progress);
     user_.reset();
     finish(outcome.reason, outcome.detail);
   });
@@ -134,68 +138,39 @@ void SockmapRelay::splice(Pair sockets) {
   splice_tried_ = true;
   auto inserted = insert_into_sockmap(lane_.maps(), sockets, lane_.ring(), lane_.enabled());
   if (!inserted) {
-    ++lane_.counters().splice_refused;
+    counted_.refused_by(Lane::kSkSkb);
     return copy(std::move(sockets), "not spliced: " + inserted.error().message);
   }
   const bool late = !inserted->copied_because.empty();
-  ++(late ? lane_.counters().splice_refused : lane_.counters().spliced_total);
+  if (late) counted_.refused_by(Lane::kSkSkb);
+  counted_.enter(late ? copying_lane(lane_.loop().backend()) : Lane::kSkSkb);
   reason_ = late ? "copied: " + inserted->copied_because : "spliced: an established flow";
-  flow_ = std::make_unique<SockmapFlow>(
-      lane_, std::move(sockets), std::move(*inserted),
-      [this](CloseReason reason, std::string detail, const SockmapFlow::Totals& totals) {
-        before_.received += totals.received;
-        before_.sent += totals.sent;
-        before_.spliced_received += totals.spliced_received;
-        before_.spliced_sent += totals.spliced_sent;
-        before_.downstream_closed |= totals.downstream_closed;
-        before_.upstream_closed |= totals.upstream_closed;
-        flow_.reset();
-        finish(reason, std::move(detail));
-      });
+  flow_ =
+      std::make_unique<SockmapFlow>(lane_, std::move(sockets), std::move(*inserted),
+                                    [this](CloseReason reason, std::string detail, const Progress& progress) {
+                                      add(before_, progress);
+                                      flow_.reset();
+                                      finish(reason, std::move(detail));
+                                    });
   flow_->start();
 }
 
 void SockmapRelay::on_handed_over(std::optional<Handover> handover) {
   handing_over_ = false;
   if (!handover) {  // it ends, or is half-closed already: lane 0 sees it through
-    ++lane_.counters().splice_refused;
+    counted_.refused_by(Lane::kSkSkb);
     reason_ = "not spliced: the flow was ending";
     return;
   }
-  before_.received += handover->received;
-  before_.sent += handover->sent;
+  before_.moved += handover->moved;
   user_.reset();
   splice(std::move(handover->sockets));
 }
 
-void SockmapRelay::add_user_part(const Progress& part) {
-  before_.received += part.received;
-  before_.sent += part.sent;
-  before_.downstream_closed |= part.downstream_closed;
-  before_.upstream_closed |= part.upstream_closed;
-  before_.lane = part.lane;
-}
-
 Progress SockmapRelay::progress() {
   Progress all = before_;
-  if (user_) {
-    const Progress part = user_->progress();
-    all.received += part.received;
-    all.sent += part.sent;
-    all.downstream_closed |= part.downstream_closed;
-    all.upstream_closed |= part.upstream_closed;
-    all.lane = part.lane;
-  } else if (flow_) {
-    const SockmapFlow::Totals part = flow_->totals();
-    all.received += part.received;
-    all.sent += part.sent;
-    all.spliced_received += part.spliced_received;
-    all.spliced_sent += part.spliced_sent;
-    all.downstream_closed |= part.downstream_closed;
-    all.upstream_closed |= part.upstream_closed;
-    const Lane copying = lane_.loop().backend() == event::Backend::kIoUring ? Lane::kIoUring : Lane::kEpoll;
-    all.lane = flow_->redirecting() && lane_.enabled() ? Lane::kSkSkb : copying;
-  }
+  if (user_) add(all, user_->progress());
+  if (flow_) add(all, flow_->progress());
   all.lane_reason = reason_;
   return all;
 }
@@ -204,8 +179,8 @@ Progress SockmapRelay::progress() {
 bool SockmapRelay::held_up(const Progress& moved) const {
   if (flow_) {
     const uint64_t all =
-        excess(moved.received + moved.sent, last_total_.from_downstream + last_total_.from_upstream);
-    return 2 * excess(moved.spliced_received + moved.spliced_sent, last_spliced_) < all;
+        excess(moved.moved.total().both(), last_total_.from_downstream + last_total_.from_upstream);
+    return 2 * excess(moved.moved[Lane::kSkSkb].both(), last_redirected_) < all;
   }
   return unacknowledged(downstream_).value_or(0) > kPiledUp ||
          unacknowledged(upstream_).value_or(0) > kPiledUp;
@@ -220,12 +195,13 @@ void SockmapRelay::on_look() {
     lane_.count_stuck_backlog();
     return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck");
   }
-  const TrafficSample sample{excess(moved.received, last_total_.from_downstream),
-                             excess(moved.sent, last_total_.from_upstream), now - last_look_};
+  const model::Bytes total = moved.moved.total();
+  const TrafficSample sample{excess(total.received, last_total_.from_downstream),
+                             excess(total.sent, last_total_.from_upstream), now - last_look_};
   const bool silent = sample.from_downstream == 0 && sample.from_upstream == 0;
   const bool slow_reader = held_up(moved);
-  last_total_ = {moved.received, moved.sent, {}};
-  last_spliced_ = moved.spliced_received + moved.spliced_sent;
+  last_total_ = {total.received, total.sent, {}};
+  last_redirected_ = moved.moved[Lane::kSkSkb].both();
   last_look_ = now;
   // A backlog waits for nobody's peer: it is the kernel that has yet to move these bytes.
   if (!silent || (flow_ && flow_->backlog_seen() > 0)) last_change_ = now;
@@ -260,8 +236,8 @@ void SockmapRelay::on_look() {
   // What it was last is the best guess of what it will be.
   if (silent && flow_ && !disturbed(false)) return;
   LaneAdvice advice =
-      advise(wish_, {traffic, moved.received + moved.sent, now - started_, flow_ && flow_->redirecting(),
-                     slow_reader, lane_.maps().gauges().bulk_flows, lane_.maps().gauges().busy_flows});
+      advise(wish_, {traffic, total.both(), now - started_, flow_ && flow_->redirecting(), slow_reader,
+                     lane_.maps().gauges().bulk_flows, lane_.maps().gauges().busy_flows});
   if (const bool redirect = disturbed(advice.redirect); redirect != advice.redirect)
     advice = {redirect, "disturbed on purpose"};
   reason_ = advice.reason;
@@ -296,11 +272,8 @@ void SockmapRelay::abort() {
 
 void SockmapRelay::finish(CloseReason reason, std::string detail) {
   look_.reset();
-  lane_.counters().spliced_bytes += before_.spliced_received + before_.spliced_sent;
-  // Parts of the same readings (SockmapDirection::Counts).
-  lane_.counters().user_bytes +=
-      before_.received + before_.sent - before_.spliced_received - before_.spliced_sent;
-  if (before_.spliced_received + before_.spliced_sent > 0) before_.lane = Lane::kSkSkb;
+  lane_.counters().add_bytes(before_.moved);
+  if (before_.moved[Lane::kSkSkb].both() > 0) before_.lane = Lane::kSkSkb;
   before_.lane_reason = reason_;
   bulk_.set(false);
   busy_.set(false);

@@ -40,12 +40,12 @@ Progress UserFlow::progress() const {
 }
 
 void UserFlow::received(Side from, size_t bytes) {
-  if (from == Side::kDownstream) progress_.received += bytes;
+  if (from == Side::kDownstream) progress_.moved[progress_.lane].received += bytes;
   if (timers_) timers_->active();
 }
 
 void UserFlow::sent(Side to, size_t bytes) {
-  if (to == Side::kDownstream) progress_.sent += bytes;
+  if (to == Side::kDownstream) progress_.moved[progress_.lane].sent += bytes;
   if (timers_) timers_->active();
 }
 
@@ -64,7 +64,7 @@ void UserFlow::hand_over_now() {
   stop_timers();
   const auto taken = std::exchange(taken_, nullptr);
   Pair sockets{socket(Side::kDownstream).release(), socket(Side::kUpstream).release()};
-  taken(Handover{.sockets = std::move(sockets), .received = progress_.received, .sent = progress_.sent});
+  taken(Handover{.sockets = std::move(sockets), .moved = progress_.moved});
 }
 
 void UserFlow::tell_outcome() {

@@ -60,9 +60,21 @@ datapath::LaneStats lane_sums(const Agent& agent) {
   return sum;
 }
 
-const char* user_lane(const Agent& agent) {
-  const bool ring = agent.workers.front()->backend() == event::Backend::kIoUring;
-  return datapath::to_string(ring ? datapath::Lane::kIoUring : datapath::Lane::kEpoll);
+model::Lane user_lane(const Agent& agent) { return datapath::copying_lane(agent.workers.front()->backend()); }
+
+std::vector<admin::LaneStatus> lane_statuses(const Agent& agent) {
+  const datapath::LaneStats sums = lane_sums(agent);
+  std::vector<admin::LaneStatus> lanes;
+  const auto add = [&](model::Lane lane, bool available, bool enabled, std::string verdict) {
+    const auto& counts = sums.lanes[lane];
+    lanes.push_back({lane, available, enabled, std::move(verdict), counts.flows_active, counts.flows_total});
+  };
+  add(user_lane(agent), true, true, "available");
+  const bool spliced = agent.splicing.maps != nullptr;
+  const std::string disabled = spliced ? agent.splicing.maps->disabled_reason() : "";
+  add(model::Lane::kSkSkb, spliced, spliced && !agent.switched_off[model::Lane::kSkSkb] && disabled.empty(),
+      disabled.empty() ? agent.splicing.verdict() : "switched off: " + disabled);
+  return lanes;
 }
 
 admin::AgentStatus status(const Agent& agent) {
@@ -77,7 +89,7 @@ admin::AgentStatus status(const Agent& agent) {
   status.node = options.identity.node;
   status.interception = to_string(options.interception);
   status.data_path = datapath::to_string(options.data_path);
-  status.splice_enabled = agent.splice_enabled;
+  for (const model::Lane lane : model::kLanes) status.switched_off[lane] = agent.switched_off[lane];
   status.draining = agent.draining;
   status.config = agent.configuration->status();
   for (const BoundPorts::Missing& one : agent.ports->missing())
@@ -96,16 +108,7 @@ admin::AgentStatus status(const Agent& agent) {
         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
                     to_string(*options.disturbance))));
 
-  const datapath::LaneStats sums = lane_sums(agent);
-  const char* lane = user_lane(agent);
-  status.lanes.push_back({lane, true, true, "available", sums.flows_active - sums.spliced_active,
-                          sums.flows_total - sums.spliced_total});
-  const bool spliced = agent.splicing.maps != nullptr;
-  const std::string disabled = spliced ? agent.splicing.maps->disabled_reason() : "";
-  status.lanes.push_back({datapath::to_string(datapath::Lane::kSkSkb), spliced,
-                          spliced && agent.splice_enabled && disabled.empty(),
-                          disabled.empty() ? agent.splicing.verdict() : "switched off: " + disabled,
-                          sums.spliced_active, sums.spliced_total});
+  status.lanes = lane_statuses(agent);
   for (const auto& worker : agent.workers) {
     const datapath::LaneStats stats = worker->lane_stats();
     status.workers.push_back({worker->index(),
@@ -129,18 +132,16 @@ std::string metrics(const Agent& agent) {
   }
   totals.workers = agent.workers.size();
   totals.connections_active = agent.active();
-  totals.splice_refused = sums.splice_refused;
+  totals.splice_refused = sums.lanes[model::Lane::kSkSkb].refused;
   totals.watchdog_resets = sums.watchdog_resets;
   totals.access_log_lines = agent.access_log->lines();
   totals.access_log_dropped = agent.access_log->dropped();
   totals.config_rejected = agent.configuration->status().rejected;
   totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
   totals.draining = agent.draining;
-  totals.lanes.push_back({user_lane(agent), true, sums.flows_total - sums.spliced_total,
-                          sums.flows_active - sums.spliced_active, sums.user_bytes});
-  const bool spliced = agent.splicing.maps && agent.splice_enabled && agent.splicing.maps->enabled();
-  totals.lanes.push_back({datapath::to_string(datapath::Lane::kSkSkb), spliced, sums.spliced_total,
-                          sums.spliced_active, sums.spliced_bytes});
+  for (const admin::LaneStatus& lane : lane_statuses(agent))
+    totals.lanes.push_back({lane.lane, lane.available && lane.enabled, lane.flows_total, lane.flows_active,
+                            sums.lanes[lane.lane].bytes});
   return telemetry::prometheus_text(counters, totals);
 }
 
@@ -158,10 +159,11 @@ Result<void> set_log_level(const std::string& logger, const std::string& level) 
   return {};
 }
 
-Result<void> set_splice(Agent& agent, bool on) {
+Result<void> set_enabled(Agent& agent, model::Lane lane, bool on) {
+  if (lane != model::Lane::kSkSkb) return fail("lane {}: cannot be switched", to_string(lane));
   if (!agent.splicing.maps) return fail("there is no spliced lane: {}", agent.splicing.unavailable);
-  agent.splice_enabled = on;
-  for (const auto& worker : agent.workers) worker->set_spliced_lanes(on);
+  agent.switched_off[lane] = !on;
+  for (const auto& worker : agent.workers) worker->set_enabled(lane, on);
   return {};
 }
 
@@ -178,7 +180,7 @@ admin::Sources admin_sources(Agent& agent, std::function<void(const admin::Drain
   sources.metrics = [&agent] { return metrics(agent); };
   sources.loggers = [] { return std::vector<admin::Logger>{{"agent", level_text()}}; };
   sources.set_log_level = set_log_level;
-  sources.set_splice = [&agent](bool on) { return set_splice(agent, on); };
+  sources.set_enabled = [&agent](model::Lane lane, bool on) { return set_enabled(agent, lane, on); };
   sources.drain = [&agent, drain = std::move(drain)](const admin::DrainRequest& request) {
     agent.draining = true;
     drain(request);

@@ -42,7 +42,8 @@ struct Agent {
   upstream::SourcePorts source_ports{static_cast<uint32_t>(started_monotonic.time_since_epoch().count())};
   connection::Limit limit;
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
-  std::atomic<bool> draining{false}, splice_enabled{true};
+  std::atomic<bool> draining{false};
+  model::PerLane<std::atomic<bool>> switched_off;  // by an operator, at run time
   model::SnapshotPtr snapshot() const { return publication.snapshot(); }
   size_t active() const;  // connections of all workers
 

@@ -62,7 +62,7 @@ class Worker {
   event::Backend backend() const { return loop_->backend(); }
   void add_to(telemetry::CounterTotals& totals) const { telemetry_.add_to(totals); }
   datapath::LaneStats lane_stats() const { return data_path_->stats(); }
-  void set_spliced_lanes(bool enabled) { data_path_->set_spliced_lanes(enabled); }
+  void set_enabled(datapath::Lane lane, bool on) { data_path_->set_enabled(lane, on); }
 
  private:
   Worker(unsigned index, std::unique_ptr<event::Loop> loop, const WorkerShared& shared);

@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "model/flags.h"
+#include "model/lane.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::telemetry {
@@ -46,8 +47,9 @@ struct ConnectionRecord {
 
   uint64_t bytes_received = 0;  // from downstream
   uint64_t bytes_sent = 0;      // to downstream
-  uint64_t spliced_received = 0, spliced_sent = 0;
-  std::string lane, lane_reason;                            // "sk_skb", why
+  model::BytesByLane moved;
+  std::optional<model::Lane> lane;  // none before there is anything to move
+  std::string lane_reason;
   bool downstream_closed = false, upstream_closed = false;  // FIN seen from that side: half-closed
   bool log = true;  // false: no access-log line (virtualOutbound-blackhole)
 };

@@ -117,12 +117,15 @@ void add_lanes(std::vector<MetricFamily>& families, const std::vector<LaneTotals
   if (lanes.empty()) return;
   MetricFamily available{
       "sockmesh_lane_available", "1: self-test passed and switched on", MetricType::Gauge, {}};
-  MetricFamily total{"sockmesh_lane_flows_total", "Flows that reached the lane", MetricType::Counter, {}};
+  MetricFamily total{"sockmesh_lane_flows_total",
+                     "Flows that entered the lane; one that changes lanes enters several",
+                     MetricType::Counter,
+                     {}};
   MetricFamily active{"sockmesh_lane_flows_active", "Flows in the lane now", MetricType::Gauge, {}};
   MetricFamily bytes{
       "sockmesh_lane_bytes_total", "Bytes the lane moved, of ended flows", MetricType::Counter, {}};
   for (const LaneTotals& lane : lanes) {
-    const Labels labels = {{"lane", lane.lane}};
+    const Labels labels = {{"lane", to_string(lane.lane)}};
     available.metric.push_back(sample(available.type, lane.available ? 1 : 0, labels));
     total.metric.push_back(sample(total.type, static_cast<double>(lane.flows_total), labels));
     active.metric.push_back(sample(active.type, static_cast<double>(lane.flows_active), labels));

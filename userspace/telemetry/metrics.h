@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "model/lane.h"
 #include "telemetry/counters.h"
 
 namespace sockmesh::telemetry {
 
-// Totals of one lane over all workers, as plain values (telemetry does not know the data path).
+// Totals of one lane over all workers, as plain values.
 struct LaneTotals {
-  std::string lane;        // "epoll", "io_uring", "sk_skb", "sk_msg"
+  model::Lane lane{};
   bool available = false;  // passed its self-test and is not switched off
   uint64_t flows_total = 0, flows_active = 0;
   uint64_t bytes_total = 0;  // both directions, of ended flows

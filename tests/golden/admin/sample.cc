@@ -210,9 +210,8 @@ FlowListing sample_flows() {
   spliced.connect_attempts = 1;
   spliced.bytes_received = 1536;
   spliced.bytes_sent = 7340032;
-  spliced.spliced_received = 1400;
-  spliced.spliced_sent = 7339000;
-  spliced.lane = "sk_skb";
+  spliced.moved[model::Lane::kSkSkb] = {1400, 7339000};
+  spliced.lane = model::Lane::kSkSkb;
   spliced.lane_reason = "self-test passed, spliced after the first bytes";
   spliced.upstream_closed = true;
 
@@ -243,7 +242,6 @@ AgentStatus sample_status() {
   status.address_origins = {{"10.1.0.9", "INSTANCE_IP"}};
   status.interception = "REDIRECT";
   status.data_path = "auto";
-  status.splice_enabled = true;
   status.config = {.source = "folder",
                    .location = "/etc/sockmesh/config",
                    .loaded = kSampleWall - 5min,
@@ -254,10 +252,10 @@ AgentStatus sample_status() {
                    .problems = 3};
   status.unbound = {{"0.0.0.0_31400", "0.0.0.0:31400", "bind 0.0.0.0:31400: Address already in use"}};
   status.names = {{"db.example.com", "failing", {"192.0.2.7"}, "Timeout while contacting DNS servers", 35s}};
-  status.lanes = {{"epoll", true, false, "always available", 0, 0},
-                  {"io_uring", true, true, "passed: multishot receive, buffer ring", 1, 12},
-                  {"sk_skb", true, true, "passed: 8 of 8 checks", 1, 11},
-                  {"sk_msg", false, false, "not asked for", 0, 0}};
+  status.lanes = {{model::Lane::kEpoll, true, false, "always available", 0, 0},
+                  {model::Lane::kIoUring, true, true, "passed: multishot receive, buffer ring", 1, 12},
+                  {model::Lane::kSkSkb, true, true, "passed: 8 of 8 checks", 1, 11},
+                  {model::Lane::kSkMsg, false, false, "not asked for", 0, 0}};
   status.workers = {{0, "io_uring", 2, 9}, {1, "io_uring", 0, 5}};
   return status;
 }

@@ -22,7 +22,7 @@ TEST_CASE("bytes go both ways and are counted in the one log line") {
   EVENTUALLY(proxy.flows().at(0).bytes_received == 5);
   const auto flow = proxy.flows().at(0);
   CHECK(flow.state == telemetry::ConnectionState::kRelaying);
-  CHECK(flow.lane == "epoll");
+  CHECK(flow.lane == model::Lane::kEpoll);
   const std::string client_address = client.local().to_string();
   const std::string upstream_local = upstream.remote().to_string();
   CHECK_FALSE(flow.downstream_closed);

@@ -28,10 +28,10 @@ std::string run_flows(std::vector<Flow>& flows) {
 void check_finished(const Flow& flow, const Outcome& outcome) {
   CHECK(outcome.reason == CloseReason::kFinished);
   CHECK(outcome.detail.empty());
-  CHECK(outcome.progress.received == flow.client->report().sent);
-  CHECK(outcome.progress.received == flow.server->report().received);
-  CHECK(outcome.progress.sent == flow.server->report().sent);
-  CHECK(outcome.progress.sent == flow.client->report().received);
+  CHECK(outcome.progress.received() == flow.client->report().sent);
+  CHECK(outcome.progress.received() == flow.server->report().received);
+  CHECK(outcome.progress.sent() == flow.server->report().sent);
+  CHECK(outcome.progress.sent() == flow.client->report().received);
   CHECK(outcome.progress.downstream_closed);
   CHECK(outcome.progress.upstream_closed);
 }
@@ -40,9 +40,9 @@ void check_reset(const Flow& flow, const Outcome& outcome, Scenario scenario) {
   const bool by_client = scenario == Scenario::client_reset;
   CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
   CHECK_FALSE(outcome.detail.empty());
-  CHECK(outcome.progress.received >= flow.server->report().received);
-  CHECK(outcome.progress.sent >= flow.client->report().received);
-  CHECK(outcome.progress.received <= flow.client->report().sent);
+  CHECK(outcome.progress.received() >= flow.server->report().received);
+  CHECK(outcome.progress.sent() >= flow.client->report().received);
+  CHECK(outcome.progress.received() <= flow.client->report().sent);
 }
 
 }  // namespace sockmesh::test

@@ -159,15 +159,15 @@ TEST_CASE("relay matrix: an early answer whose sender closes with the request un
       REQUIRE(++unlucky < 5);
       continue;
     }
-    INFO("the relay had received " << outcome.progress.received << " and sent " << outcome.progress.sent
+    INFO("the relay had received " << outcome.progress.received() << " and sent " << outcome.progress.sent()
                                    << ", " << outcome.detail << ", " << outcome.progress.lane_reason);
     flow.require_answer();
     CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
     const uint64_t chatted = i % 2 ? 20 * 6 : 0, asked = i % 2 ? 20 * 8 : 0;
     if (by_client)
-      CHECK(outcome.progress.received == flow.got.size() + asked);
+      CHECK(outcome.progress.received() == flow.got.size() + asked);
     else
-      CHECK(outcome.progress.sent == flow.got.size() + chatted);
+      CHECK(outcome.progress.sent() == flow.got.size() + chatted);
   }
   CHECK(world.stats().watchdog_resets == 0);
 }

@@ -71,7 +71,7 @@ TEST_CASE("a reader that stalls after a fast start costs a bounded number of byt
   CHECK(held < 8 * kMiB);
   flow.server.resume();
   REQUIRE(flow.run() == "");
-  CHECK(world.wait_for_outcome(flow.flow).progress.received == 80 * kMiB);
+  CHECK(world.wait_for_outcome(flow.flow).progress.received() == 80 * kMiB);
 }
 
 TEST_CASE("FIN right behind megabytes to a slow reader does not cut the tail off") {
@@ -83,7 +83,7 @@ TEST_CASE("FIN right behind megabytes to a slow reader does not cut the tail off
   REQUIRE(flow.run() == "");
   const auto outcome = world.wait_for_outcome(flow.flow);
   CHECK(outcome.reason == CloseReason::kFinished);
-  CHECK(outcome.progress.received == 24 * kMiB);
+  CHECK(outcome.progress.received() == 24 * kMiB);
 }
 
 TEST_CASE("a client that reads only after its upload does not deadlock with a talking server") {
@@ -120,12 +120,12 @@ TEST_CASE("both readers stall, then one side is reset: the flow ends, and what a
   flow.server.give_up("");  // with bytes unread: RST
   const auto outcome = world.wait_for_outcome(flow.flow);
   CHECK(outcome.reason == CloseReason::kUpstreamReset);
-  CHECK(outcome.progress.sent >= 2 * kMiB);
+  CHECK(outcome.progress.sent() >= 2 * kMiB);
   flow.client.resume();
   StreamEnd* const client[] = {&flow.client};
   CHECK(run_ends(client, patient(kDeadline)) == "");
   CHECK(flow.client.report().reset);
-  CHECK(flow.client.report().received <= outcome.progress.sent);
+  CHECK(flow.client.report().received <= outcome.progress.sent());
 }
 
 TEST_CASE("bytes that came before the relay are delivered first") {
@@ -140,7 +140,7 @@ TEST_CASE("bytes that came before the relay are delivered first") {
   REQUIRE(drive(both, patient(kDeadline), [&] { return server.report().received == 90'000; }) == "");
   client.resume();
   REQUIRE(run_ends(both, patient(kDeadline)) == "");
-  CHECK(world.wait_for_outcome(flow).progress.received == 300'000);
+  CHECK(world.wait_for_outcome(flow).progress.received() == 300'000);
 }
 
 TEST_CASE("a side that ended before the relay began leaves the flow to lane 0") {
@@ -165,10 +165,10 @@ TEST_CASE("a side that ended before the relay began leaves the flow to lane 0") 
   REQUIRE(run_ends(both, patient(kDeadline)) == "");
   const auto outcome = world.wait_for_outcome(flow);
   CHECK(outcome.reason == CloseReason::kFinished);
-  CHECK(outcome.progress.spliced_received == 0);
+  CHECK(outcome.progress.moved[datapath::Lane::kSkSkb].received == 0);
   INFO(outcome.progress.lane_reason);
   CHECK(outcome.progress.lane_reason.find("not established any more") != std::string::npos);
-  CHECK(world.lane().stats().splice_refused == 1);
-  CHECK(outcome.progress.received == client.report().sent);
-  CHECK(outcome.progress.sent == server.report().sent);
+  CHECK(world.lane().counters().stats().lanes[datapath::Lane::kSkSkb].refused == 1);
+  CHECK(outcome.progress.received() == client.report().sent);
+  CHECK(outcome.progress.sent() == server.report().sent);
 }

@@ -49,21 +49,21 @@ TEST_CASE("scenarios through lane 1") {
       INFO("flow " << i << ", reason " << static_cast<int>(outcome.reason) << " " << outcome.detail);
       CHECK((outcome.reason == datapath::CloseReason::kFinished) != resets(scenario));
       if (resets(scenario)) continue;
-      CHECK(outcome.progress.received == client.sent);
-      CHECK(outcome.progress.received == server.received);
-      CHECK(outcome.progress.sent == server.sent);
-      CHECK(outcome.progress.sent == client.received);
+      CHECK(outcome.progress.received() == client.sent);
+      CHECK(outcome.progress.received() == server.received);
+      CHECK(outcome.progress.sent() == server.sent);
+      CHECK(outcome.progress.sent() == client.received);
       CHECK(outcome.progress.downstream_closed);
       CHECK(outcome.progress.upstream_closed);
       // A slow reader's bytes are copied, and so are single bytes that pile up faster than the worker writes
       // them.
       if (scenario != Scenario::slow_reader && scenario != Scenario::tiny_writes)
-        CHECK(outcome.progress.spliced_received * 2 >= client.sent);
+        CHECK(outcome.progress.moved[datapath::Lane::kSkSkb].received * 2 >= client.sent);
     }
   }
-  const auto stats = world.lane().stats();
+  const auto stats = world.lane().counters().stats();
   CHECK(stats.flows_active == 0);
-  CHECK(stats.spliced_active == 0);
+  CHECK(stats.lanes[datapath::Lane::kSkSkb].flows_active == 0);
   CHECK(stats.watchdog_resets == 0);
   CHECK(world.maps().stats().slots_used == 0);
   CHECK(world.maps().disabled_reason() == "");

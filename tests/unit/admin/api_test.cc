@@ -25,8 +25,8 @@ struct FakeAgent {
       level = to;
       return {};
     };
-    sources.set_splice = [this](bool on) -> Result<void> {
-      calls.push_back(on ? "splice on" : "splice off");
+    sources.set_enabled = [this](model::Lane lane, bool on) -> Result<void> {
+      calls.push_back(fmt::format("{} {}", to_string(lane), on ? "on" : "off"));
       return {};
     };
     sources.drain = [this](const DrainRequest& request) {
@@ -96,7 +96,7 @@ TEST_CASE("what changes the agent is for localhost, and for POST") {
   CHECK(post(api, Door::kSocket, "/v1/splice", {{"enabled", "false"}}, false).status == 200);
   CHECK(agent.calls == std::vector<std::string>{"drain inbound gracefully", "drain gracefully",
                                                 "drain inbound", "drain inbound gracefully", "quit",
-                                                "splice off"});
+                                                "sk_skb off"});
   CHECK(post(api, Door::kSocket, "/v1/splice", {{"enabled", "maybe"}}).status == 400);
 }
 

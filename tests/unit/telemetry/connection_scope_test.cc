@@ -130,11 +130,11 @@ TEST_CASE("the flow table shows refreshed copies, up to its limit") {
   std::vector<std::unique_ptr<ConnectionScope>> scopes;
   for (int i = 0; i < 5; ++i) {
     scopes.push_back(std::make_unique<ConnectionScope>(*world.worker, some_record()));
-    scopes.back()->set_refresh([](ConnectionRecord& record) { record.lane = "io_uring"; });
+    scopes.back()->set_refresh([](ConnectionRecord& record) { record.lane = model::Lane::kIoUring; });
   }
   const auto flows = world.worker->flows();
   REQUIRE(flows.size() == 5);
-  CHECK(flows[0].lane == "io_uring");
+  CHECK(flows[0].lane == model::Lane::kIoUring);
   CHECK(world.worker->flows(2).size() == 2);
 }
 

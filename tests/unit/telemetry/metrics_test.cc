@@ -90,10 +90,10 @@ TEST_CASE("exposition: Envoy's cluster and listener names, our lanes, states of 
   CounterTotals counters;
   counters.clusters["outbound|80||a.b"] = {5, 1, 2, 1, 0, 0, 10, 20, 0, 0};
   counters.listeners["virtualOutbound"] = {7, 1, 0};
-  const std::string text =
-      prometheus_text(counters, {.config_generation = 1,
-                                 .access_log_dropped = 4,
-                                 .lanes = {{.lane = "sk_skb", .available = true, .flows_total = 9}}});
+  const std::string text = prometheus_text(
+      counters, {.config_generation = 1,
+                 .access_log_dropped = 4,
+                 .lanes = {{.lane = model::Lane::kSkSkb, .available = true, .flows_total = 9}}});
   CHECK(has_line(text, "envoy_cluster_upstream_cx_total{cluster_name=\"outbound|80||a.b\"} 5"));
   CHECK(has_line(text, "envoy_cluster_upstream_cx_connect_fail{cluster_name=\"outbound|80||a.b\"} 2"));
   CHECK(has_line(text, "envoy_listener_downstream_cx_active{listener_address=\"virtualOutbound\"} 1"));

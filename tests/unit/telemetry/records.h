@@ -54,7 +54,7 @@ inline ConnectionRecord some_record() {
   record.connect_attempts = 1;
   record.bytes_received = 6;
   record.bytes_sent = 12;
-  record.lane = "sk_skb";
+  record.lane = model::Lane::kSkSkb;
   return record;
 }
 
@@ -66,7 +66,7 @@ inline ConnectionRecord refused_record() {
   record.flags.add(model::ResponseFlag::kUpstreamConnectionFailure);
   record.flags.add(model::ResponseFlag::kUpstreamRetryLimitExceeded);
   record.bytes_received = record.bytes_sent = 0;
-  record.lane.clear();
+  record.lane.reset();
   return record;
 }
 
