@@ -66,7 +66,7 @@ void try_out(const Launcher& launcher, Candidate& candidate) {
   change("-D");
 }
 
-std::string_view program(Family family) { return family == Family::v4 ? "iptables" : "ip6tables"; }
+std::string_view program(Family family) { return family == Family::kV4 ? "iptables" : "ip6tables"; }
 
 }  // namespace
 
@@ -103,8 +103,8 @@ Result<Backend> Backend::choose(const Launcher& launcher, Family family, BinaryC
     return candidate.lacks.empty();
   };
 
-  if (choice != BinaryChoice::automatic) {
-    const std::string_view kind = choice == BinaryChoice::legacy ? "legacy" : "nft";
+  if (choice != BinaryChoice::kAutomatic) {
+    const std::string_view kind = choice == BinaryChoice::kLegacy ? "legacy" : "nft";
     Candidate forced = look_at(launcher, fmt::format("{}-{}", base, kind));
     if (usable(forced)) return take(forced);
     return fail("--force-iptables-binary '{}': {} is not usable: {}", kind, forced.name, forced.lacks);

@@ -15,8 +15,8 @@ using match::ConntrackState;
 
 Match in(std::string interface) { return match::InInterface{std::move(interface)}; }
 Match out(std::string interface) { return match::OutInterface{std::move(interface)}; }
-Match tcp() { return match::Protocol{Transport::tcp}; }
-Match udp() { return match::Protocol{Transport::udp}; }
+Match tcp() { return match::Protocol{Transport::kTcp}; }
+Match udp() { return match::Protocol{Transport::kUdp}; }
 Match from(Block block) { return match::Source{std::move(block)}; }
 Match to(Block block) { return match::Destination{std::move(block), false}; }
 Match not_to(Block block) { return match::Destination{std::move(block), true}; }
@@ -42,10 +42,10 @@ struct Owner {
 };
 
 Block one(const Cidr& cidr) {
-  return cidr.family() == Family::v4 ? Block{cidr, std::nullopt} : Block{std::nullopt, cidr};
+  return cidr.family() == Family::kV4 ? Block{cidr, std::nullopt} : Block{std::nullopt, cidr};
 }
 
-Families only(Family family) { return {family == Family::v4, family == Family::v6}; }
+Families only(Family family) { return {family == Family::kV4, family == Family::kV6}; }
 
 class Builder {
  public:
@@ -70,11 +70,11 @@ class Builder {
     drop_invalid();
     redirect_chains();
     inbound();
-    append(Table::nat, Chain::output, {}, jump(Chain::istio_output),
+    append(Table::kNat, Chain::kOutput, {}, jump(Chain::kIstioOutput),
            "Everything made in this pod is looked at; no protocol match, because UDP DNS passes here too.",
            "always");
     exclude_outbound_ports();
-    append(Table::nat, Chain::istio_output, {out("lo"), from(local_delivery_)}, kReturn,
+    append(Table::kNat, Chain::kIstioOutput, {out("lo"), from(local_delivery_)}, kReturn,
            "The proxy delivers inbound connections to the application from this address. Sending them back "
            "to the "
            "inbound port would loop for ever, and nothing but the source address tells them apart.",
@@ -85,7 +85,7 @@ class Builder {
       dns_redirects();
       dns_zones();
     }
-    append(Table::nat, Chain::istio_output, {to(loopback_)}, kReturn,
+    append(Table::kNat, Chain::kIstioOutput, {to(loopback_)}, kReturn,
            "What is addressed to localhost stays with localhost.",
            fmt::format("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR={}", options_.loopback_cidr.to_string()));
     exclude_cidrs();
@@ -112,13 +112,13 @@ class Builder {
 
   // 1
   void exclude_interfaces() {
-    for (const Table table : {Table::nat, Table::mangle}) {
-      if (table == Table::mangle && !options_.tproxy) continue;
+    for (const Table table : {Table::kNat, Table::kMangle}) {
+      if (table == Table::kMangle && !options_.tproxy) continue;
       for (const std::string& nic : options_.exclude_interfaces) {
         const std::string cause = "-c " + nic;
-        append(table, Chain::prerouting, {in(nic)}, kReturn, "This interface is not captured inbound.",
+        append(table, Chain::kPrerouting, {in(nic)}, kReturn, "This interface is not captured inbound.",
                cause);
-        append(table, Chain::output, {out(nic)}, kReturn, "This interface is not captured outbound.", cause);
+        append(table, Chain::kOutput, {out(nic)}, kReturn, "This interface is not captured outbound.", cause);
       }
     }
   }
@@ -126,7 +126,7 @@ class Builder {
   // 2
   void virtual_interfaces() {
     for (const std::string& nic : options_.virtual_interfaces) {
-      insert(1, Table::nat, Chain::prerouting, {in(nic)}, kReturn,
+      insert(1, Table::kNat, Chain::kPrerouting, {in(nic)}, kReturn,
              "What a virtual machine behind this interface sends is not inbound traffic of the pod.",
              "-k " + nic);
     }
@@ -136,24 +136,24 @@ class Builder {
   void drop_invalid() {
     if (!options_.drop_invalid) return;
     const std::string cause = "--drop-invalid";
-    append(Table::mangle, Chain::prerouting, {ConntrackState{ConntrackState::invalid}},
-           jump(Chain::istio_drop),
+    append(Table::kMangle, Chain::kPrerouting, {ConntrackState{ConntrackState::kInvalid}},
+           jump(Chain::kIstioDrop),
            "A packet conntrack cannot place is not translated back and would make the kernel reset the "
            "connection.",
            cause);
-    append(Table::mangle, Chain::istio_drop, {}, target::Drop{}, "Dropped, so that the peer sends it again.",
+    append(Table::kMangle, Chain::kIstioDrop, {}, target::Drop{}, "Dropped, so that the peer sends it again.",
            cause);
   }
 
   // 4, 5, 6
   void redirect_chains() {
-    append(Table::nat, Chain::istio_inbound, {tcp(), dport(options_.tunnel_port)}, kReturn,
+    append(Table::kNat, Chain::kIstioInbound, {tcp(), dport(options_.tunnel_port)}, kReturn,
            "The HBONE tunnel port is served by the proxy directly.",
            fmt::format("-e {}", options_.tunnel_port));
-    append(Table::nat, Chain::istio_redirect, {tcp()}, target::Redirect{options_.proxy_port},
+    append(Table::kNat, Chain::kIstioRedirect, {tcp()}, target::Redirect{options_.proxy_port},
            "To the proxy's outbound port. Only TCP: other protocols fall through unharmed.",
            fmt::format("-p {}", options_.proxy_port));
-    append(Table::nat, Chain::istio_in_redirect, {tcp()}, target::Redirect{options_.inbound_port},
+    append(Table::kNat, Chain::kIstioInRedirect, {tcp()}, target::Redirect{options_.inbound_port},
            "To the proxy's inbound port.", fmt::format("-z {}", options_.inbound_port));
   }
 
@@ -161,9 +161,9 @@ class Builder {
   void inbound() {
     const auto& ports = options_.inbound_ports;
     if (ports.empty()) return;
-    const Table table = options_.tproxy ? Table::mangle : Table::nat;
+    const Table table = options_.tproxy ? Table::kMangle : Table::kNat;
     if (options_.tproxy) divert_and_tproxy_chains();
-    append(table, Chain::prerouting, {tcp()}, jump(Chain::istio_inbound),
+    append(table, Chain::kPrerouting, {tcp()}, jump(Chain::kIstioInbound),
            "TCP arriving at the pod is looked at.",
            ports.all ? "-b '*'" : fmt::format("-b {}", fmt::join(ports.list, ",")));
     if (!ports.all) {
@@ -171,19 +171,19 @@ class Builder {
       return;
     }
     for (const uint16_t port : options_.inbound_ports_exclude) {
-      append(table, Chain::istio_inbound, {tcp(), dport(port)}, kReturn,
+      append(table, Chain::kIstioInbound, {tcp(), dport(port)}, kReturn,
              "This port is served without the proxy.", fmt::format("-d {}", port));
     }
     inbound_port(std::nullopt);
   }
 
   void divert_and_tproxy_chains() {
-    append(Table::mangle, Chain::istio_divert, {}, target::SetMark{options_.tproxy_mark},
+    append(Table::kMangle, Chain::kIstioDivert, {}, target::SetMark{options_.tproxy_mark},
            "The mark picks the routing table that delivers the packet to this machine, whatever its address.",
            fmt::format("-t {}", options_.tproxy_mark));
-    append(Table::mangle, Chain::istio_divert, {}, target::Accept{},
+    append(Table::kMangle, Chain::kIstioDivert, {}, target::Accept{},
            "Marked packets are done with this table.", mode_flag());
-    append(Table::mangle, Chain::istio_tproxy, {not_to(loopback_), tcp()},
+    append(Table::kMangle, Chain::kIstioTproxy, {not_to(loopback_), tcp()},
            target::TransparentProxy{options_.inbound_port, options_.tproxy_mark},
            "A new connection is handed to the proxy's socket with both its addresses unchanged.",
            fmt::format("-z {}", options_.inbound_port));
@@ -195,7 +195,7 @@ class Builder {
     const std::string cause = port ? fmt::format("-b {}", *port) : "-b '*'";
     if (!options_.tproxy) {
       append(
-          Table::nat, Chain::istio_inbound, which, jump(Chain::istio_in_redirect),
+          Table::kNat, Chain::kIstioInbound, which, jump(Chain::kIstioInRedirect),
           port ? "This port is served through the proxy." : "Every other port is served through the proxy.",
           cause);
       return;
@@ -203,15 +203,15 @@ class Builder {
     // 20: not Istio's, see docs/decisions/017-syn-before-divert.md.
     std::vector<Match> syn = which;
     syn.emplace_back(match::Syn{});
-    append(Table::mangle, Chain::istio_inbound, syn, jump(Chain::istio_tproxy),
+    append(Table::kMangle, Chain::kIstioInbound, syn, jump(Chain::kIstioTproxy),
            "A SYN goes to the proxy even if conntrack takes it for part of an earlier connection: the next "
            "rule would leave it to the application.",
            cause);
     std::vector<Match> established = which;
-    established.push_back(ConntrackState{ConntrackState::established_or_related});
-    append(Table::mangle, Chain::istio_inbound, established, jump(Chain::istio_divert),
+    established.push_back(ConntrackState{ConntrackState::kEstablishedOrRelated});
+    append(Table::kMangle, Chain::kIstioInbound, established, jump(Chain::kIstioDivert),
            "Packets of a known connection need only be delivered to the proxy's socket.", cause);
-    append(Table::mangle, Chain::istio_inbound, which, jump(Chain::istio_tproxy),
+    append(Table::kMangle, Chain::kIstioInbound, which, jump(Chain::kIstioTproxy),
            "What belongs to no known connection goes to the proxy, too.", cause);
   }
 
@@ -220,7 +220,7 @@ class Builder {
     for (const uint16_t port : options_.outbound_ports_exclude) {
       for (const Match& protocol : {tcp(), udp()}) {
         append(
-            Table::nat, Chain::istio_output, {protocol, dport(port)}, kReturn,
+            Table::kNat, Chain::kIstioOutput, {protocol, dport(port)}, kReturn,
             "This port is not captured; first, so that it also wins over the proxy's calls to its own pod.",
             fmt::format("-o {}", port));
       }
@@ -236,7 +236,7 @@ class Builder {
     else
       self.push_back(not_dport(options_.tunnel_port));
     self.push_back(owner.is());
-    append(Table::nat, Chain::istio_output, self, jump(Chain::istio_in_redirect),
+    append(Table::kNat, Chain::kIstioOutput, self, jump(Chain::kIstioInRedirect),
            "The proxy's load balancer picked this very pod: the call must pass the inbound listener like one "
            "from "
            "outside.",
@@ -252,10 +252,10 @@ class Builder {
         application.push_back(not_dport(kDnsPort));
       }
       application.push_back(owner.is_not());
-      append(Table::nat, Chain::istio_output, application, kReturn,
+      append(Table::kNat, Chain::kIstioOutput, application, kReturn,
              "An application that talks to its own pod does so directly.", cause);
     }
-    append(Table::nat, Chain::istio_output, {owner.is()}, kReturn,
+    append(Table::kNat, Chain::kIstioOutput, {owner.is()}, kReturn,
            "What the proxy itself sends is never captured again: the loop breaker, for every protocol.",
            cause);
   }
@@ -264,28 +264,28 @@ class Builder {
   void owner_groups() {
     if (options_.owner_groups.all) {
       for (const std::string& group : options_.owner_groups_exclude) {
-        append(Table::nat, Chain::istio_output, {match::Gid{group, false}}, kReturn,
+        append(Table::kNat, Chain::kIstioOutput, {match::Gid{group, false}}, kReturn,
                "Processes of this group are not captured.", "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE=" + group);
       }
       return;
     }
     std::vector<Match> none_of;
     for (const std::string& group : options_.owner_groups.list) none_of.emplace_back(match::Gid{group, true});
-    append(Table::nat, Chain::istio_output, none_of, kReturn,
+    append(Table::kNat, Chain::kIstioOutput, none_of, kReturn,
            "Only processes of the listed groups are captured; these are none of them.",
            fmt::format("ISTIO_OUTBOUND_OWNER_GROUPS={}", fmt::join(options_.owner_groups.list, ",")));
   }
 
-  const std::vector<Cidr>& servers(Family family) const { return family == Family::v4 ? dns_v4_ : dns_v6_; }
+  const std::vector<Cidr>& servers(Family family) const { return family == Family::kV4 ? dns_v4_ : dns_v6_; }
 
   // 14, the redirects
   void dns_redirects() {
     const std::string cause = options_.capture_all_dns ? "--capture-all-dns" : "--redirect-dns";
-    append(Table::raw, Chain::output, {}, jump(Chain::istio_output_dns),
+    append(Table::kRaw, Chain::kOutput, {}, jump(Chain::kIstioOutputDns),
            "DNS packets get a conntrack zone before conntrack sees them.", "--redirect-dns");
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : {Family::kV4, Family::kV6}) {
       if (options_.capture_all_dns || !servers(family).empty()) {
-        append(Table::nat, Chain::istio_output, {}, jump(Chain::istio_output_dns),
+        append(Table::kNat, Chain::kIstioOutput, {}, jump(Chain::kIstioOutputDns),
                "DNS is answered by the agent. After the owner filters, so that what they exempt is not "
                "captured here.",
                cause, only(family));
@@ -293,13 +293,13 @@ class Builder {
     }
     for (const Match& protocol : {tcp(), udp()}) {
       if (options_.capture_all_dns) {
-        append(Table::nat, Chain::istio_output_dns, {protocol, dport(kDnsPort)},
+        append(Table::kNat, Chain::kIstioOutputDns, {protocol, dport(kDnsPort)},
                target::Redirect{kAgentDnsPort}, "Every DNS query goes to the agent.", cause);
         continue;
       }
-      for (const Family family : {Family::v4, Family::v6}) {
+      for (const Family family : {Family::kV4, Family::kV6}) {
         for (const Cidr& server : servers(family)) {
-          append(Table::nat, Chain::istio_output_dns, {protocol, dport(kDnsPort), to(one(server))},
+          append(Table::kNat, Chain::kIstioOutputDns, {protocol, dport(kDnsPort), to(one(server))},
                  target::Redirect{kAgentDnsPort},
                  "Queries to a server of resolv.conf go to the agent; only those, so that a local "
                  "forwarder's own "
@@ -315,35 +315,35 @@ class Builder {
     const auto udp_zone = [&](Chain chain, std::vector<Match> which, uint16_t zone, std::string reason,
                               Families families = {}) {
       which.insert(which.begin(), udp());
-      append(Table::raw, chain, std::move(which), target::ConntrackZone{zone}, std::move(reason),
+      append(Table::kRaw, chain, std::move(which), target::ConntrackZone{zone}, std::move(reason),
              "--redirect-dns", families);
     };
     for (const Owner& owner : owners_) {
-      udp_zone(Chain::istio_output_dns, {dport(kDnsPort), owner.is()}, kAgentZone,
+      udp_zone(Chain::kIstioOutputDns, {dport(kDnsPort), owner.is()}, kAgentZone,
                "The agent's query to the real resolver is tracked apart from the application's, which has "
                "the same "
                "addresses and ports once translated.");
-      udp_zone(Chain::istio_output_dns, {sport(kAgentDnsPort), owner.is()}, kApplicationZone,
+      udp_zone(Chain::kIstioOutputDns, {sport(kAgentDnsPort), owner.is()}, kApplicationZone,
                "The agent's answer belongs to the application's query.");
     }
     constexpr std::string_view kJump = "Answers of resolvers get the zone of the agent's query.";
     constexpr std::string_view kQuery = "An application's query.";
     constexpr std::string_view kAnswer = "A resolver's answer to the agent.";
     if (options_.capture_all_dns) {
-      append(Table::raw, Chain::prerouting, {}, jump(Chain::istio_inbound), std::string(kJump),
+      append(Table::kRaw, Chain::kPrerouting, {}, jump(Chain::kIstioInbound), std::string(kJump),
              "--capture-all-dns");
-      udp_zone(Chain::istio_output_dns, {dport(kDnsPort)}, kApplicationZone, std::string(kQuery));
-      udp_zone(Chain::istio_inbound, {sport(kDnsPort)}, kAgentZone, std::string(kAnswer));
+      udp_zone(Chain::kIstioOutputDns, {dport(kDnsPort)}, kApplicationZone, std::string(kQuery));
+      udp_zone(Chain::kIstioInbound, {sport(kDnsPort)}, kAgentZone, std::string(kAnswer));
       return;
     }
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : {Family::kV4, Family::kV6}) {
       if (servers(family).empty()) continue;
-      append(Table::raw, Chain::prerouting, {}, jump(Chain::istio_inbound), std::string(kJump),
+      append(Table::kRaw, Chain::kPrerouting, {}, jump(Chain::kIstioInbound), std::string(kJump),
              "--redirect-dns", only(family));
       for (const Cidr& server : servers(family)) {
-        udp_zone(Chain::istio_output_dns, {dport(kDnsPort), to(one(server))}, kApplicationZone,
+        udp_zone(Chain::kIstioOutputDns, {dport(kDnsPort), to(one(server))}, kApplicationZone,
                  std::string(kQuery), only(family));
-        udp_zone(Chain::istio_inbound, {sport(kDnsPort), from(one(server))}, kAgentZone, std::string(kAnswer),
+        udp_zone(Chain::kIstioInbound, {sport(kDnsPort), from(one(server))}, kAgentZone, std::string(kAnswer),
                  only(family));
       }
     }
@@ -352,7 +352,7 @@ class Builder {
   // 16
   void exclude_cidrs() {
     for (const Cidr& cidr : options_.outbound_cidrs_exclude) {
-      append(Table::nat, Chain::istio_output, {to(one(cidr))}, kReturn,
+      append(Table::kNat, Chain::kIstioOutput, {to(one(cidr))}, kReturn,
              "This block is not captured; before the includes, so that it wins.", "-x " + cidr.to_string(),
              only(cidr.family()));
     }
@@ -361,7 +361,7 @@ class Builder {
   // 17
   void include_outbound_ports() {
     for (const uint16_t port : options_.outbound_ports) {
-      append(Table::nat, Chain::istio_output, {tcp(), dport(port)}, jump(Chain::istio_redirect),
+      append(Table::kNat, Chain::kIstioOutput, {tcp(), dport(port)}, jump(Chain::kIstioRedirect),
              "This port is captured whatever the address.", fmt::format("-q {}", port));
     }
   }
@@ -371,12 +371,12 @@ class Builder {
   void include_cidrs() {
     constexpr std::string_view kVirtual =
         "What a virtual machine sends is captured as if the pod had sent it.";
-    for (const Family family : {Family::v4, Family::v6}) {
+    for (const Family family : {Family::kV4, Family::kV6}) {
       if (options_.outbound_cidrs.all) {
-        append(Table::nat, Chain::istio_output, {}, jump(Chain::istio_redirect),
+        append(Table::kNat, Chain::kIstioOutput, {}, jump(Chain::kIstioRedirect),
                "Everything that was not exempted above is captured.", "-i '*'", only(family));
         for (const std::string& nic : options_.virtual_interfaces) {
-          insert(1, Table::nat, Chain::prerouting, {in(nic)}, jump(Chain::istio_redirect),
+          insert(1, Table::kNat, Chain::kPrerouting, {in(nic)}, jump(Chain::kIstioRedirect),
                  std::string(kVirtual), "-k " + nic, only(family));
         }
         continue;
@@ -384,10 +384,10 @@ class Builder {
       for (const Cidr& cidr : options_.outbound_cidrs.list) {
         if (cidr.family() != family) continue;
         for (const std::string& nic : options_.virtual_interfaces) {
-          insert(1, Table::nat, Chain::prerouting, {in(nic), to(one(cidr))}, jump(Chain::istio_redirect),
+          insert(1, Table::kNat, Chain::kPrerouting, {in(nic), to(one(cidr))}, jump(Chain::kIstioRedirect),
                  std::string(kVirtual), "-k " + nic, only(family));
         }
-        append(Table::nat, Chain::istio_output, {to(one(cidr))}, jump(Chain::istio_redirect),
+        append(Table::kNat, Chain::kIstioOutput, {to(one(cidr))}, jump(Chain::kIstioRedirect),
                "This block is captured.", "-i " + cidr.to_string(), only(family));
       }
     }
@@ -397,26 +397,26 @@ class Builder {
   void tproxy_extras() {
     const uint32_t proxy_mark = options_.tproxy_mark;
     const std::string cause = mode_flag();
-    append(Table::mangle, Chain::prerouting, {tcp(), mark(proxy_mark)}, target::SaveMark{},
+    append(Table::kMangle, Chain::kPrerouting, {tcp(), mark(proxy_mark)}, target::SaveMark{},
            "The proxy marks its connection to the application; the mark is kept with the connection.", cause);
-    append(Table::mangle, Chain::output, {tcp(), out("lo"), mark(proxy_mark)}, kReturn,
+    append(Table::kMangle, Chain::kOutput, {tcp(), out("lo"), mark(proxy_mark)}, kReturn,
            "The proxy's marked packets to the application keep their mark.", cause);
     for (const Owner& owner : owners_) {
-      append(Table::mangle, Chain::output, {not_to(loopback_), tcp(), out("lo"), owner.is()},
+      append(Table::kMangle, Chain::kOutput, {not_to(loopback_), tcp(), out("lo"), owner.is()},
              target::SetMark{kOutboundMark},
              "The proxy calls its own pod: the mark lets the call through to the inbound listener.",
              fmt::format("-{} {}", owner.group ? 'g' : 'u', owner.id));
     }
-    append(Table::mangle, Chain::output, {tcp(), match::ConnectionMark{proxy_mark}}, target::RestoreMark{},
+    append(Table::kMangle, Chain::kOutput, {tcp(), match::ConnectionMark{proxy_mark}}, target::RestoreMark{},
            "The application's answers carry the mark of the proxy's connection, so that routing brings them "
            "back to "
            "the proxy although they are addressed to the client.",
            cause);
-    insert(1, Table::mangle, Chain::istio_inbound, {tcp(), mark(proxy_mark)}, kReturn,
+    insert(1, Table::kMangle, Chain::kIstioInbound, {tcp(), mark(proxy_mark)}, kReturn,
            "What the proxy sends to the application is not captured again.", cause);
-    insert(2, Table::mangle, Chain::istio_inbound, {tcp(), from(local_delivery_), in("lo")}, kReturn,
+    insert(2, Table::kMangle, Chain::kIstioInbound, {tcp(), from(local_delivery_), in("lo")}, kReturn,
            "Local delivery by the proxy or the agent is not captured again.", cause);
-    insert(3, Table::mangle, Chain::istio_inbound, {tcp(), in("lo"), not_mark(kOutboundMark)}, kReturn,
+    insert(3, Table::kMangle, Chain::kIstioInbound, {tcp(), in("lo"), not_mark(kOutboundMark)}, kReturn,
            "An application that talks to its own pod does so directly.", cause);
   }
 

@@ -35,8 +35,8 @@ struct Streams {
 
 // The lines istio-init's dry run records: the state checks, the documents, the final saves.
 std::string dry_run_record(const Plan& plan) {
-  std::string record = "iptables-save\nip6tables-save\n" + restore_document(plan, Family::v4);
-  if (plan.ipv6) record += restore_document(plan, Family::v6);
+  std::string record = "iptables-save\nip6tables-save\n" + restore_document(plan, Family::kV4);
+  if (plan.ipv6) record += restore_document(plan, Family::kV6);
   record += "iptables-save\n";
   if (plan.ipv6) record += "ip6tables-save\n";
   return record;
@@ -59,9 +59,9 @@ int dry_run(const Options& options, const Streams& streams) {
     streams.out << "# nft -f -\n" << nft_script(wanted->plan);
     return write_record(options, nft_script(wanted->plan), streams);
   }
-  streams.out << "# iptables-restore --noflush\n" << restore_document(wanted->plan, Family::v4);
+  streams.out << "# iptables-restore --noflush\n" << restore_document(wanted->plan, Family::kV4);
   if (wanted->plan.ipv6)
-    streams.out << "# ip6tables-restore --noflush\n" << restore_document(wanted->plan, Family::v6);
+    streams.out << "# ip6tables-restore --noflush\n" << restore_document(wanted->plan, Family::kV6);
   return write_record(options, dry_run_record(wanted->plan), streams);
 }
 
@@ -106,16 +106,16 @@ int run_command(const std::vector<std::string>& args, const Environment& environ
   if (const auto settled = settle_dns_capture(*line); !settled) return streams.failed({settled.error()});
   for (const std::string& warning : line->warnings) streams.log()(warning);
   switch (line->command) {
-    case Command::help:
+    case Command::kHelp:
       out << usage();
       return 0;
-    case Command::check:
+    case Command::kCheck:
       return check(line->options, streams);
-    case Command::explain:
+    case Command::kExplain:
       return explain_rules(line->options, streams);
-    case Command::trace:
+    case Command::kTrace:
       return trace_connection(*line, streams);
-    case Command::apply:
+    case Command::kApply:
       return line->options.dry_run ? dry_run(line->options, streams) : apply(line->options, streams);
   }
   return kExitFailure;

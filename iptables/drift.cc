@@ -10,7 +10,7 @@ namespace sockmesh::iptables {
 
 namespace {
 
-constexpr Chain kBuiltin[] = {Chain::prerouting, Chain::output};
+constexpr Chain kBuiltin[] = {Chain::kPrerouting, Chain::kOutput};
 
 bool jumps_to_ours(const SavedRule& rule) { return is_own_chain(target_of(rule.body)); }
 
@@ -100,22 +100,22 @@ std::vector<Finding> BuiltinChain::findings() const {
   size_t last_of_ours = 0;  // one past it
   int previous = -1;
   for (size_t r = 0; r < rules_.size(); ++r) {
-    if (of_[r] == kStray) found.push_back(finding(Kind::unexpected_rule, rules_[r]->body));
+    if (of_[r] == kStray) found.push_back(finding(Kind::kUnexpectedRule, rules_[r]->body));
     if (of_[r] < 0) continue;
     last_of_ours = r + 1;
-    if (of_[r] < previous) found.push_back(finding(Kind::wrong_order, rules_[r]->body));
+    if (of_[r] < previous) found.push_back(finding(Kind::kWrongOrder, rules_[r]->body));
     previous = std::max(previous, of_[r]);
   }
   for (size_t w = 0; w < wanted_.size(); ++w) {
     if (std::find(of_.begin(), of_.end(), static_cast<int>(w)) == of_.end())
-      found.push_back(finding(Kind::missing_rule, rule_text(*wanted_[w].rule, running_.family)));
+      found.push_back(finding(Kind::kMissingRule, rule_text(*wanted_[w].rule, running_.family)));
   }
   for (size_t r = 0; r < last_of_ours; ++r) {
     if (of_[r] != kForeign) continue;
     if (newcomer(r))
-      found.push_back(finding(Kind::foreign_ahead, rules_[r]->body));
+      found.push_back(finding(Kind::kForeignAhead, rules_[r]->body));
     else if (!running_.memory.written())
-      found.push_back(finding(Kind::foreign_seen, rules_[r]->body));
+      found.push_back(finding(Kind::kForeignSeen, rules_[r]->body));
   }
   return found;
 }
@@ -130,7 +130,7 @@ void compare_own_chain(const Plan& plan, const Running& running, Table table, Ch
   };
   const SavedTable* saved = running.state.find(table_text);
   if (!saved || !saved->has_chain(chain_text)) {
-    add(Kind::missing_chain, {});
+    add(Kind::kMissingChain, {});
     return;
   }
   const auto wanted = wanted_in(plan, running, table, chain);
@@ -143,21 +143,21 @@ void compare_own_chain(const Plan& plan, const Running& running, Table table, Ch
   for (const Wanted& rule : wanted) {
     const auto at = have_left.find(rule.form);
     if (at == have_left.end())
-      add(Kind::missing_rule, rule_text(*rule.rule, running.family));
+      add(Kind::kMissingRule, rule_text(*rule.rule, running.family));
     else
       have_left.erase(at);
   }
   const bool same_rules = have_left.empty() && wanted.size() == have.size();
   for (size_t i = have.size(); i > 0;) {
     if (const auto at = have_left.find(have_forms[--i]); at != have_left.end()) {
-      add(Kind::unexpected_rule, have[i]->body);
+      add(Kind::kUnexpectedRule, have[i]->body);
       have_left.erase(at);
     }
   }
   if (!same_rules) return;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i].form != have_forms[i]) {
-      add(Kind::wrong_order, have[i]->body);
+      add(Kind::kWrongOrder, have[i]->body);
       return;
     }
   }
@@ -176,7 +176,7 @@ void compare_table(const Plan& plan, const Running& running, Table table, std::v
     const bool wanted = std::any_of(wanted_chains.begin(), wanted_chains.end(),
                                     [&](Chain w) { return chain_name(w) == chain; });
     if (is_own_chain(chain) && !wanted)
-      found.push_back({Finding::Kind::unexpected_chain, running.family, saved->name, chain, {}});
+      found.push_back({Finding::Kind::kUnexpectedChain, running.family, saved->name, chain, {}});
   }
 }
 
@@ -273,7 +273,7 @@ std::string to_string(const Finding& finding) {
       "somebody else's rule was put ahead of ours",
       "somebody else's rule is ahead of ours",
   };
-  std::string text = fmt::format("{} {} {}: {}", finding.family == Family::v4 ? "IPv4" : "IPv6",
+  std::string text = fmt::format("{} {} {}: {}", finding.family == Family::kV4 ? "IPv4" : "IPv6",
                                  finding.table, finding.chain, kWords[static_cast<size_t>(finding.kind)]);
   if (!finding.text.empty()) text += ": " + finding.text;
   return text;
@@ -292,7 +292,7 @@ std::vector<Finding> compare(const Plan& plan, const Running& running) {
   if (const SavedTable* filter = running.state.find("filter")) {
     for (const SavedRule& rule : filter->rules) {
       if (is_guard(rule))
-        found.push_back({Finding::Kind::unexpected_rule, running.family, "filter", rule.chain, rule.body});
+        found.push_back({Finding::Kind::kUnexpectedRule, running.family, "filter", rule.chain, rule.body});
     }
   }
   return found;

@@ -14,20 +14,20 @@ namespace sockmesh::iptables {
 
 struct Finding {
   enum class Kind : uint8_t {
-    missing_chain,
-    unexpected_chain,
-    missing_rule,
-    unexpected_rule,  // in a chain of ours, or a jump to one
-    wrong_order,
-    foreign_ahead,  // a rule of somebody else was put ahead of ours in a built-in chain since ours were
+    kMissingChain,
+    kUnexpectedChain,
+    kMissingRule,
+    kUnexpectedRule,  // in a chain of ours, or a jump to one
+    kWrongOrder,
+    kForeignAhead,  // a rule of somebody else was put ahead of ours in a built-in chain since ours were
                     // written
-    foreign_seen,   // the same, but it may have been there first: a remark, not drift
+    kForeignSeen,   // the same, but it may have been there first: a remark, not drift
   };
   Kind kind;
   Family family;
   std::string table, chain;
   std::string text;  // the rule, or empty
-  bool is_drift() const { return kind != Kind::foreign_seen; }
+  bool is_drift() const { return kind != Kind::kForeignSeen; }
 };
 
 // "IPv4 nat ISTIO_OUTPUT: missing rule: -d 127.0.0.1/32 -j RETURN"

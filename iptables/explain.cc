@@ -28,16 +28,16 @@ void explain_chain(const Plan& plan, Family family, Table table, Chain chain, st
 
 void explain_hook(const Plan& plan, Family family, Chain hook, std::string_view title, std::string& text) {
   text += fmt::format("\n{}\n", title);
-  for (const Table table : {Table::raw, Table::mangle, Table::nat}) {
+  for (const Table table : {Table::kRaw, Table::kMangle, Table::kNat}) {
     std::vector<Chain> done;
     explain_chain(plan, family, table, hook, done, text);
   }
 }
 
 void explain_family(const Plan& plan, Family family, std::string& text) {
-  const std::string_view name = family == Family::v4 ? "IPv4" : "IPv6";
-  explain_hook(plan, family, Chain::prerouting, fmt::format("{}: packets that arrive", name), text);
-  explain_hook(plan, family, Chain::output, fmt::format("{}: packets made in this pod", name), text);
+  const std::string_view name = family == Family::kV4 ? "IPv4" : "IPv6";
+  explain_hook(plan, family, Chain::kPrerouting, fmt::format("{}: packets that arrive", name), text);
+  explain_hook(plan, family, Chain::kOutput, fmt::format("{}: packets made in this pod", name), text);
 }
 
 }  // namespace
@@ -46,8 +46,8 @@ std::string explain(const Plan& plan) {
   std::string text =
       "A rule's number is its place in the chain; the first that matches decides unless it only marks.\n"
       "In brackets: the flag that asked for it.\n";
-  explain_family(plan, Family::v4, text);
-  if (plan.ipv6) explain_family(plan, Family::v6, text);
+  explain_family(plan, Family::kV4, text);
+  if (plan.ipv6) explain_family(plan, Family::kV6, text);
   if (plan.routes.loopback6)
     text +=
         "\n::6/128 on lo: the proxy's source address for local delivery; IPv4 has 127.0.0.6 without "

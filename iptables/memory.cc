@@ -18,15 +18,15 @@ struct BuiltinTable {
   std::array<std::string_view, 5> chains;  // empty at the end
 };
 constexpr BuiltinTable kBuiltin[] = {
-    {Table::filter, {"INPUT", "FORWARD", "OUTPUT", "", ""}},
-    {Table::mangle, {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}},
-    {Table::nat, {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", ""}},
-    {Table::raw, {"PREROUTING", "OUTPUT", "", "", ""}},
+    {Table::kFilter, {"INPUT", "FORWARD", "OUTPUT", "", ""}},
+    {Table::kMangle, {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}},
+    {Table::kNat, {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", ""}},
+    {Table::kRaw, {"PREROUTING", "OUTPUT", "", "", ""}},
 };
-constexpr Family kFamilies[] = {Family::v4, Family::v6};
+constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
 
-std::string_view tag(Family family) { return family == Family::v4 ? "v4" : "v6"; }
-std::string_view nft_family(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+std::string_view tag(Family family) { return family == Family::kV4 ? "v4" : "v6"; }
+std::string_view nft_family(Family family) { return family == Family::kV4 ? "ip" : "ip6"; }
 
 std::string place(Family family, std::string_view table, std::string_view chain = {}) {
   return chain.empty() ? fmt::format("{}-{}", tag(family), table)
@@ -114,7 +114,7 @@ Result<void> remember(const Launcher& launcher, Memory& memory, const NftInvento
   }
   if (!memory.written()) note_absence(inventory, notes);
   for (const Family family : kFamilies) {
-    for (const SavedTable& table : (family == Family::v4 ? v4 : v6).tables) {
+    for (const SavedTable& table : (family == Family::kV4 ? v4 : v6).tables) {
       for (const SavedRule& rule : table.rules) {
         if (rule.chain == "PREROUTING" || rule.chain == "OUTPUT")
           notes.insert(foreign_note(family, table.name, rule));

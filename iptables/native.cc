@@ -10,7 +10,7 @@ namespace sockmesh::iptables {
 
 namespace {
 
-constexpr Table kNftTables[] = {Table::nat, Table::mangle, Table::raw};
+constexpr Table kNftTables[] = {Table::kNat, Table::kMangle, Table::kRaw};
 const std::string kScratch = "sockmesh-check-";
 
 // Chain name -> its rules in order, from `nft -s list table`. A base chain's line with its hook is left out:

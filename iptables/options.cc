@@ -19,10 +19,10 @@ constexpr std::string_view kDnsCaptureVariable = "ISTIO_META_DNS_CAPTURE";
 
 // Text is validated when everything is known; the other kinds are parsed by Istio's flag library itself,
 // which drops an environment value it cannot parse.
-enum class Kind : uint8_t { text, boolean, number, duration };
+enum class Kind : uint8_t { kText, kBoolean, kNumber, kDuration };
 
 // Where a name may be given.
-enum class Where : uint8_t { flag_and_env, flag_only, env_only, trace_only };
+enum class Where : uint8_t { kFlagAndEnv, kFlagOnly, kEnvOnly, kTraceOnly };
 
 struct Setting {
   std::string_view name;  // of the flag, or of the variable if env_only
@@ -93,11 +93,11 @@ Result<void> store_excluded_cidrs(CommandLine& line, std::string_view label, std
 
 Result<void> store_binary(CommandLine& line, std::string_view label, std::string_view text) {
   if (text == "legacy")
-    line.options.binary = BinaryChoice::legacy;
+    line.options.binary = BinaryChoice::kLegacy;
   else if (text == "nft")
-    line.options.binary = BinaryChoice::nft;
+    line.options.binary = BinaryChoice::kNft;
   else if (text.empty())
-    line.options.binary = BinaryChoice::automatic;
+    line.options.binary = BinaryChoice::kAutomatic;
   else
     return fail("{} '{}': expected 'legacy', 'nft' or nothing", label, text);
   return {};
@@ -132,56 +132,56 @@ Result<void> store_trace_interface(CommandLine& line, std::string_view label, st
 
 using enum Kind;
 using O = Options;
-constexpr Where kBoth = Where::flag_and_env, kFlag = Where::flag_only, kEnv = Where::env_only,
-                kTrace = Where::trace_only;
+constexpr Where kBoth = Where::kFlagAndEnv, kFlag = Where::kFlagOnly, kEnv = Where::kEnvOnly,
+                kTrace = Where::kTraceOnly;
 
 // Names, letters and order are those of istio/tools/istio-iptables/pkg/cmd; the last rows are ours.
 // clang-format off
 constexpr Setting kSettings[] = {
-    {"envoy-port", 'p', text, kFlag, "", store<&O::proxy_port, read_port>, "port outbound TCP is redirected to (15001)"},
-    {"inbound-capture-port", 'z', text, kBoth, "", store<&O::inbound_port, read_port>, "port inbound TCP is sent to (15006)"},
-    {"inbound-tunnel-port", 'e', text, kBoth, "", store<&O::tunnel_port, read_port>, "HBONE port, never redirected (15008)"},
-    {"proxy-uid", 'u', text, kBoth, "", store_ids<&O::proxy_uids>, "uids whose traffic is not captured (user $ENVOY_USER, else 1337)"},
-    {"proxy-gid", 'g', text, kBoth, "", store_ids<&O::proxy_gids>, "gids whose traffic is not captured (as --proxy-uid)"},
-    {"istio-inbound-interception-mode", 'm', text, kBoth, "", store_mode, "REDIRECT or TPROXY"},
-    {"istio-inbound-ports", 'b', text, kBoth, "", store_selection<&O::inbound_ports, read_ports>, "inbound ports to capture, '*' for all"},
-    {"istio-local-exclude-ports", 'd', text, kBoth, "", store<&O::inbound_ports_exclude, read_ports>, "inbound ports to leave alone, with -b '*'"},
-    {"istio-exclude-interfaces", 'c', text, kBoth, "", store<&O::exclude_interfaces, read_interfaces>, "interfaces never captured, either way"},
-    {"istio-service-cidr", 'i', text, kBoth, "", store_selection<&O::outbound_cidrs, read_cidrs>, "outbound CIDR blocks to capture, '*' for all"},
-    {"istio-service-exclude-cidr", 'x', text, kBoth, "", store_excluded_cidrs, "outbound CIDR blocks to leave alone"},
-    {"istio-outbound-ports", 'q', text, kBoth, "", store<&O::outbound_ports, read_ports>, "outbound TCP ports captured whatever the address"},
-    {"istio-local-outbound-ports-exclude", 'o', text, kBoth, "", store<&O::outbound_ports_exclude, read_ports>, "outbound ports never captured"},
-    {"kube-virt-interfaces", 'k', text, kBoth, "", store<&O::virtual_interfaces, read_interfaces>, "interfaces whose incoming traffic counts as outbound"},
-    {"istio-inbound-tproxy-mark", 't', text, kBoth, "", store<&O::tproxy_mark, read_mark>, "packet mark for TPROXY (1337)"},
-    {"istio-inbound-tproxy-route-table", 'r', text, kBoth, "", store<&O::tproxy_table, read_route_table>, "route table for TPROXY (133)"},
-    {"dry-run", 'n', boolean, kBoth, "", store<&O::dry_run, read_bool>, "change nothing, print what would be restored"},
-    {"iptables-probe-port", 0, number, kBoth, "", store<&O::probe_port, read_port>, "port the probe connects to (15002)"},
-    {"probe-timeout", 0, duration, kBoth, "", store<&O::probe_timeout, read_duration>, "time limit of the probe (5s)"},
-    {"skip-rule-apply", 0, boolean, kBoth, "", store<&O::skip_rule_apply, read_bool>, "apply no rules and no routes"},
-    {"run-validation", 0, boolean, kBoth, "", store<&O::run_validation, read_bool>, "insist on the capture probe; exit 126 if it fails"},
-    {"redirect-dns", 0, boolean, kBoth, kDnsCaptureVariable, store<&O::redirect_dns, read_bool>, "capture DNS, sent to port 15053"},
-    {"capture-all-dns", 0, boolean, kBoth, "", store<&O::capture_all_dns, read_bool>, "with --redirect-dns: not only the resolv.conf servers"},
-    {"dns-served", 0, boolean, kFlag, "", store<&O::dns_served, read_bool>, "with --redirect-dns, which is refused without it: somebody answers on port 15053"},
-    {"drop-invalid", 0, boolean, kBoth, "INVALID_DROP", store<&O::drop_invalid, read_bool>, "drop packets conntrack calls invalid"},
-    {"dual-stack", 0, boolean, kBoth, "ISTIO_DUAL_STACK", store<&O::dual_stack, read_bool>, "IPv6 rules if any address is IPv6, not only the first"},
-    {"network-namespace", 0, text, kBoth, "", store_text<&O::network_namespace>, "path of the namespace to work in"},
-    {"cni-mode", 0, boolean, kBoth, "", store<&O::cni_mode, read_bool>, "host's files, pod's network: a lock of the pod's own"},
-    {"reconcile", 0, boolean, kBoth, "", store<&O::reconcile, read_bool>, "repair rules that drifted"},
-    {"cleanup-only", 0, boolean, kBoth, "", store<&O::cleanup_only, read_bool>, "remove everything of ours, apply nothing"},
-    {"force-apply", 0, boolean, kBoth, "", store<&O::force_apply, read_bool>, "apply even if nothing differs"},
-    {"native-nftables", 0, boolean, kBoth, "", store<&O::native_nftables, read_bool>, "nft tables instead of iptables"},
-    {"force-iptables-binary", 0, text, kBoth, "", store_binary, "'legacy' or 'nft'"},
-    {"ISTIO_OUTBOUND_OWNER_GROUPS", 0, text, kEnv, "", store_selection<&O::owner_groups, read_groups_up_to<kMaxOwnerGroups>>, "groups whose traffic is captured ('*')"},
-    {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", 0, text, kEnv, "", store<&O::owner_groups_exclude, read_groups_up_to<0>>, "groups whose traffic is not captured"},
-    {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", 0, text, kEnv, "", store<&O::loopback_cidr, read_loopback_cidr>, "what counts as IPv4 loopback (127.0.0.1/32)"},
-    {"ENVOY_USER", 0, text, kEnv, "", store_text<&O::envoy_user>, "user whose uid is the default of --proxy-uid (istio-proxy)"},
-    {"DRY_RUN_FILE_PATH", 0, text, kEnv, "", store_text<&O::dry_run_file>, "with --dry-run: file for the recorded lines"},
-    {"host-ip", 0, text, kFlag, "", store<&O::host_ips, read_addresses>, "stands for the interface addresses, in order (ask the kernel)"},
-    {"resolv-conf", 0, text, kFlag, "", store_text<&O::resolv_conf>, "file the DNS servers are read from (/etc/resolv.conf)"},
-    {"uid", 0, text, kTrace, "", store_trace_uid, "trace: uid of the process here that connects (0)"},
-    {"gid", 0, text, kTrace, "", store_trace_gid, "trace: its gid (0)"},
-    {"udp", 0, boolean, kTrace, "", store_trace_udp, "trace: UDP instead of TCP"},
-    {"interface", 0, text, kTrace, "", store_trace_interface, "trace: interface of arrival or departure (lo or eth0)"},
+    {"envoy-port", 'p', kText, kFlag, "", store<&O::proxy_port, read_port>, "port outbound TCP is redirected to (15001)"},
+    {"inbound-capture-port", 'z', kText, kBoth, "", store<&O::inbound_port, read_port>, "port inbound TCP is sent to (15006)"},
+    {"inbound-tunnel-port", 'e', kText, kBoth, "", store<&O::tunnel_port, read_port>, "HBONE port, never redirected (15008)"},
+    {"proxy-uid", 'u', kText, kBoth, "", store_ids<&O::proxy_uids>, "uids whose traffic is not captured (user $ENVOY_USER, else 1337)"},
+    {"proxy-gid", 'g', kText, kBoth, "", store_ids<&O::proxy_gids>, "gids whose traffic is not captured (as --proxy-uid)"},
+    {"istio-inbound-interception-mode", 'm', kText, kBoth, "", store_mode, "REDIRECT or TPROXY"},
+    {"istio-inbound-ports", 'b', kText, kBoth, "", store_selection<&O::inbound_ports, read_ports>, "inbound ports to capture, '*' for all"},
+    {"istio-local-exclude-ports", 'd', kText, kBoth, "", store<&O::inbound_ports_exclude, read_ports>, "inbound ports to leave alone, with -b '*'"},
+    {"istio-exclude-interfaces", 'c', kText, kBoth, "", store<&O::exclude_interfaces, read_interfaces>, "interfaces never captured, either way"},
+    {"istio-service-cidr", 'i', kText, kBoth, "", store_selection<&O::outbound_cidrs, read_cidrs>, "outbound CIDR blocks to capture, '*' for all"},
+    {"istio-service-exclude-cidr", 'x', kText, kBoth, "", store_excluded_cidrs, "outbound CIDR blocks to leave alone"},
+    {"istio-outbound-ports", 'q', kText, kBoth, "", store<&O::outbound_ports, read_ports>, "outbound TCP ports captured whatever the address"},
+    {"istio-local-outbound-ports-exclude", 'o', kText, kBoth, "", store<&O::outbound_ports_exclude, read_ports>, "outbound ports never captured"},
+    {"kube-virt-interfaces", 'k', kText, kBoth, "", store<&O::virtual_interfaces, read_interfaces>, "interfaces whose incoming traffic counts as outbound"},
+    {"istio-inbound-tproxy-mark", 't', kText, kBoth, "", store<&O::tproxy_mark, read_mark>, "packet mark for TPROXY (1337)"},
+    {"istio-inbound-tproxy-route-table", 'r', kText, kBoth, "", store<&O::tproxy_table, read_route_table>, "route table for TPROXY (133)"},
+    {"dry-run", 'n', kBoolean, kBoth, "", store<&O::dry_run, read_bool>, "change nothing, print what would be restored"},
+    {"iptables-probe-port", 0, kNumber, kBoth, "", store<&O::probe_port, read_port>, "port the probe connects to (15002)"},
+    {"probe-timeout", 0, kDuration, kBoth, "", store<&O::probe_timeout, read_duration>, "time limit of the probe (5s)"},
+    {"skip-rule-apply", 0, kBoolean, kBoth, "", store<&O::skip_rule_apply, read_bool>, "apply no rules and no routes"},
+    {"run-validation", 0, kBoolean, kBoth, "", store<&O::run_validation, read_bool>, "insist on the capture probe; exit 126 if it fails"},
+    {"redirect-dns", 0, kBoolean, kBoth, kDnsCaptureVariable, store<&O::redirect_dns, read_bool>, "capture DNS, sent to port 15053"},
+    {"capture-all-dns", 0, kBoolean, kBoth, "", store<&O::capture_all_dns, read_bool>, "with --redirect-dns: not only the resolv.conf servers"},
+    {"dns-served", 0, kBoolean, kFlag, "", store<&O::dns_served, read_bool>, "with --redirect-dns, which is refused without it: somebody answers on port 15053"},
+    {"drop-invalid", 0, kBoolean, kBoth, "INVALID_DROP", store<&O::drop_invalid, read_bool>, "drop packets conntrack calls invalid"},
+    {"dual-stack", 0, kBoolean, kBoth, "ISTIO_DUAL_STACK", store<&O::dual_stack, read_bool>, "IPv6 rules if any address is IPv6, not only the first"},
+    {"network-namespace", 0, kText, kBoth, "", store_text<&O::network_namespace>, "path of the namespace to work in"},
+    {"cni-mode", 0, kBoolean, kBoth, "", store<&O::cni_mode, read_bool>, "host's files, pod's network: a lock of the pod's own"},
+    {"reconcile", 0, kBoolean, kBoth, "", store<&O::reconcile, read_bool>, "repair rules that drifted"},
+    {"cleanup-only", 0, kBoolean, kBoth, "", store<&O::cleanup_only, read_bool>, "remove everything of ours, apply nothing"},
+    {"force-apply", 0, kBoolean, kBoth, "", store<&O::force_apply, read_bool>, "apply even if nothing differs"},
+    {"native-nftables", 0, kBoolean, kBoth, "", store<&O::native_nftables, read_bool>, "nft tables instead of iptables"},
+    {"force-iptables-binary", 0, kText, kBoth, "", store_binary, "'legacy' or 'nft'"},
+    {"ISTIO_OUTBOUND_OWNER_GROUPS", 0, kText, kEnv, "", store_selection<&O::owner_groups, read_groups_up_to<kMaxOwnerGroups>>, "groups whose traffic is captured ('*')"},
+    {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", 0, kText, kEnv, "", store<&O::owner_groups_exclude, read_groups_up_to<0>>, "groups whose traffic is not captured"},
+    {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", 0, kText, kEnv, "", store<&O::loopback_cidr, read_loopback_cidr>, "what counts as IPv4 loopback (127.0.0.1/32)"},
+    {"ENVOY_USER", 0, kText, kEnv, "", store_text<&O::envoy_user>, "user whose uid is the default of --proxy-uid (istio-proxy)"},
+    {"DRY_RUN_FILE_PATH", 0, kText, kEnv, "", store_text<&O::dry_run_file>, "with --dry-run: file for the recorded lines"},
+    {"host-ip", 0, kText, kFlag, "", store<&O::host_ips, read_addresses>, "stands for the interface addresses, in order (ask the kernel)"},
+    {"resolv-conf", 0, kText, kFlag, "", store_text<&O::resolv_conf>, "file the DNS servers are read from (/etc/resolv.conf)"},
+    {"uid", 0, kText, kTrace, "", store_trace_uid, "trace: uid of the process here that connects (0)"},
+    {"gid", 0, kText, kTrace, "", store_trace_gid, "trace: its gid (0)"},
+    {"udp", 0, kBoolean, kTrace, "", store_trace_udp, "trace: UDP instead of TCP"},
+    {"interface", 0, kText, kTrace, "", store_trace_interface, "trace: interface of arrival or departure (lo or eth0)"},
 };
 // clang-format on
 
@@ -204,7 +204,7 @@ void read_environment(const Environment& environment, Chosen& chosen, std::vecto
     const auto value = environment(name);
     if (!value) return;
     const std::string label = "environment " + name;
-    if (setting.kind != Kind::text) {
+    if (setting.kind != Kind::kText) {
       CommandLine scratch;
       if (const auto set = setting.set(scratch, label, *value); !set) {
         warnings.push_back(set.error().message + "; ignored");
@@ -261,7 +261,7 @@ class Words {
     const size_t equals = body.find('=');
     const std::string_view name = body.substr(0, equals);
     if (name == "help") {
-      line_.command = Command::help;
+      line_.command = Command::kHelp;
       return {};
     }
     const auto* setting = std::find_if(std::begin(kSettings), std::end(kSettings),
@@ -284,7 +284,7 @@ class Words {
       body.remove_prefix(1);
       const std::string label = fmt::format("-{}", letter);
       if (letter == 'h') {
-        line_.command = Command::help;
+        line_.command = Command::kHelp;
         continue;
       }
       const auto* setting = std::find_if(std::begin(kSettings), std::end(kSettings), [&](const Setting& s) {
@@ -298,7 +298,7 @@ class Words {
         chosen_[setting] = {label, std::string(body.substr(1))};
         return {};
       }
-      if (setting->kind == Kind::boolean) {
+      if (setting->kind == Kind::kBoolean) {
         chosen_[setting] = {label, "true"};
         continue;
       }
@@ -310,7 +310,7 @@ class Words {
   }
 
   Result<void> take_value(const Setting& setting, const std::string& label) {
-    if (setting.kind == Kind::boolean) {
+    if (setting.kind == Kind::kBoolean) {
       chosen_[&setting] = {label, "true"};
       return {};
     }
@@ -366,19 +366,19 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
   if (!words.empty()) {
     const std::string& first = words.front();
     if (first == "explain")
-      line.command = Command::explain;
+      line.command = Command::kExplain;
     else if (first == "check")
-      line.command = Command::check;
+      line.command = Command::kCheck;
     else if (first == "trace")
-      line.command = Command::trace;
-    if (line.command != Command::apply) words = words.subspan(1);
+      line.command = Command::kTrace;
+    if (line.command != Command::kApply) words = words.subspan(1);
   }
 
   Chosen chosen;
   read_environment(environment, chosen, line.warnings);
-  SOCKMESH_TRY(positional, Words(words, line.command == Command::trace, line, chosen).read());
-  if (line.command == Command::help) return line;
-  if (line.command == Command::trace) SOCKMESH_CHECK(read_trace_words(positional, line.trace));
+  SOCKMESH_TRY(positional, Words(words, line.command == Command::kTrace, line, chosen).read());
+  if (line.command == Command::kHelp) return line;
+  if (line.command == Command::kTrace) SOCKMESH_CHECK(read_trace_words(positional, line.trace));
   for (const std::string& word : positional)
     line.warnings.push_back(fmt::format("'{}': unexpected word, ignored", word));
 

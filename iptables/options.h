@@ -23,7 +23,7 @@ struct Selection {
   bool empty() const { return !all && list.empty(); }
 };
 
-enum class BinaryChoice : uint8_t { automatic, legacy, nft };
+enum class BinaryChoice : uint8_t { kAutomatic, kLegacy, kNft };
 
 struct Options {
   uint16_t proxy_port = 15001;
@@ -65,7 +65,7 @@ struct Options {
   bool cleanup_only = false;
   bool force_apply = false;
   bool native_nftables = false;
-  BinaryChoice binary = BinaryChoice::automatic;
+  BinaryChoice binary = BinaryChoice::kAutomatic;
   std::string network_namespace;  // path; empty: the current one
   bool cni_mode = false;
 
@@ -73,7 +73,7 @@ struct Options {
   std::string resolv_conf = "/etc/resolv.conf";
 };
 
-enum class Command : uint8_t { apply, explain, check, trace, help };
+enum class Command : uint8_t { kApply, kExplain, kCheck, kTrace, kHelp };
 
 // What `trace` asks about.
 struct TraceRequest {
@@ -85,7 +85,7 @@ struct TraceRequest {
 };
 
 struct CommandLine {
-  Command command = Command::apply;
+  Command command = Command::kApply;
   Options options;
   TraceRequest trace;                 // command == trace
   std::vector<std::string> warnings;  // unknown flags and values that were ignored

@@ -32,7 +32,7 @@ struct Ends {
 };
 
 Ends ends(Family family, uint16_t port) {
-  const bool v6 = family == Family::v6;
+  const bool v6 = family == Family::kV6;
   return {{IpAddress::loopback(v6), 0}, {local_delivery_address(v6), port}};
 }
 
@@ -53,7 +53,7 @@ Result<Fd> listen_on(const SocketAddress& address) {
 std::optional<SocketAddress> original_destination(int fd, Family family) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
-  const int level = family == Family::v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const int level = family == Family::kV4 ? IPPROTO_IP : IPPROTO_IPV6;
   if (getsockopt(fd, level, SO_ORIGINAL_DST, &storage, &length) != 0) return std::nullopt;
   const auto address = SocketAddress::from(reinterpret_cast<sockaddr*>(&storage), length);
   return address ? std::optional(*address) : std::nullopt;
@@ -83,14 +83,14 @@ class FamilyProbe {
 
   Probe run(bool until_timeout) {
     if (!expected())
-      return say(Verdict::impossible, "the options exempt the probe's connection from capture");
+      return say(Verdict::kImpossible, "the options exempt the probe's connection from capture");
     const auto deadline = monotonic_now() + options_.probe_timeout;
     if (const auto listening = listen_both(); !listening)
-      return say(Verdict::impossible, listening.error().message + " (does the agent run already?)");
+      return say(Verdict::kImpossible, listening.error().message + " (does the agent run already?)");
     while (true) {
       const auto attempt_ends = until_timeout ? std::min(deadline, monotonic_now() + kRetryEvery) : deadline;
       const Probe attempt = try_once(attempt_ends);
-      const bool retry = until_timeout && attempt.verdict != Verdict::proved && monotonic_now() < deadline;
+      const bool retry = until_timeout && attempt.verdict != Verdict::kProved && monotonic_now() < deadline;
       if (!retry) return attempt;
       (void)captured_before(
           attempt_ends);  // nothing is under way: this only lets the rest of the second pass
@@ -98,7 +98,7 @@ class FamilyProbe {
   }
 
  private:
-  std::string_view name() const { return family_ == Family::v4 ? "IPv4" : "IPv6"; }
+  std::string_view name() const { return family_ == Family::kV4 ? "IPv4" : "IPv6"; }
   Probe say(Verdict verdict, std::string_view why) const {
     return {verdict, fmt::format("{} capture probe to {}: {}", name(), ends_.target.to_string(), why)};
   }
@@ -112,7 +112,7 @@ class FamilyProbe {
                         .gid = gid_,
                         .interface = "lo"};
     const Trace predicted = trace(wanted_.plan, packet, wanted_.facts.group_ids);
-    return predicted.fate == Trace::Fate::redirected;
+    return predicted.fate == Trace::Fate::kRedirected;
   }
 
   // Both of the proxy's ports, so that a connection sent to the wrong one is noticed, not lost.
@@ -150,7 +150,7 @@ class FamilyProbe {
     ends_.client.to_sockaddr(from);
     const socklen_t length = ends_.target.to_sockaddr(to);
     const pid_t child = fork();
-    if (child < 0) return say(Verdict::impossible, os_error("fork").message);
+    if (child < 0) return say(Verdict::kImpossible, os_error("fork").message);
     if (child == 0)
       connect_as(uid_, gid_, reinterpret_cast<sockaddr*>(&from), reinterpret_cast<sockaddr*>(&to), length);
 
@@ -164,15 +164,15 @@ class FamilyProbe {
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (!in_time) return say(Verdict::disproved, "no answer in time");
+    if (!in_time) return say(Verdict::kDisproved, "no answer in time");
     const int report = WIFEXITED(status) ? WEXITSTATUS(status) : ECANCELED;
     if (report == kCannotBecomeUser)
-      return say(Verdict::impossible, fmt::format("cannot become uid {} gid {}, the proxy's", uid_, gid_));
+      return say(Verdict::kImpossible, fmt::format("cannot become uid {} gid {}, the proxy's", uid_, gid_));
     if (report == ENETUNREACH || report == EADDRNOTAVAIL)
-      return say(Verdict::impossible, os_error("no way there (is lo up?)", report).message);
-    if (report != 0) return say(Verdict::disproved, os_error("not captured", report).message);
-    if (captured_before(deadline)) return say(Verdict::proved, "captured");
-    return say(Verdict::impossible, "somebody else listens too and took the connection");
+      return say(Verdict::kImpossible, os_error("no way there (is lo up?)", report).message);
+    if (report != 0) return say(Verdict::kDisproved, os_error("not captured", report).message);
+    if (captured_before(deadline)) return say(Verdict::kProved, "captured");
+    return say(Verdict::kImpossible, "somebody else listens too and took the connection");
   }
 
   const Family family_;
@@ -186,10 +186,10 @@ class FamilyProbe {
 }  // namespace
 
 Probe probe_capture(const Options& options, const Wanted& wanted, bool until_timeout) {
-  Probe worst = FamilyProbe(Family::v4, options, wanted).run(until_timeout);
-  if (!wanted.plan.ipv6 || worst.verdict == Verdict::disproved) return worst;
-  Probe v6 = FamilyProbe(Family::v6, options, wanted).run(until_timeout);
-  const bool v6_says_more = v6.verdict == Verdict::disproved || worst.verdict == Verdict::proved;
+  Probe worst = FamilyProbe(Family::kV4, options, wanted).run(until_timeout);
+  if (!wanted.plan.ipv6 || worst.verdict == Verdict::kDisproved) return worst;
+  Probe v6 = FamilyProbe(Family::kV6, options, wanted).run(until_timeout);
+  const bool v6_says_more = v6.verdict == Verdict::kDisproved || worst.verdict == Verdict::kProved;
   return v6_says_more ? v6 : worst;
 }
 

@@ -12,9 +12,9 @@ namespace sockmesh::iptables {
 
 struct Probe {
   enum class Verdict : uint8_t {
-    proved,
-    disproved,   // the connection was not captured
-    impossible,  // this process cannot make the connection, or the options exempt it
+    kProved,
+    kDisproved,   // the connection was not captured
+    kImpossible,  // this process cannot make the connection, or the options exempt it
   };
   Verdict verdict;
   std::string text;  // of the worst family

@@ -14,7 +14,7 @@ std::string match_text(const Match& match, Family family) {
           [](const match::InInterface& m) { return fmt::format("-i {}", m.name); },
           [](const match::OutInterface& m) { return fmt::format("-o {}", m.name); },
           [](const match::Protocol& m) {
-            return fmt::format("-p {}", m.transport == Transport::tcp ? "tcp" : "udp");
+            return fmt::format("-p {}", m.transport == Transport::kTcp ? "tcp" : "udp");
           },
           [&](const match::Source& m) { return fmt::format("-s {}", m.block.of(family).to_string()); },
           [&](const match::Destination& m) {
@@ -31,7 +31,7 @@ std::string match_text(const Match& match, Family family) {
           },
           [](const match::ConntrackState& m) {
             return fmt::format("-m conntrack --ctstate {}",
-                               m.kind == match::ConntrackState::invalid ? "INVALID" : "RELATED,ESTABLISHED");
+                               m.kind == match::ConntrackState::kInvalid ? "INVALID" : "RELATED,ESTABLISHED");
           },
           // As iptables-save prints --syn.
           [](const match::Syn&) -> std::string { return "--tcp-flags FIN,SYN,RST,ACK SYN"; },
@@ -45,7 +45,7 @@ std::string match_text(const Match& match, Family family) {
 bool is_udp(const Rule& rule) {
   return std::any_of(rule.matches.begin(), rule.matches.end(), [](const Match& match) {
     const auto* protocol = std::get_if<match::Protocol>(&match);
-    return protocol && protocol->transport == Transport::udp;
+    return protocol && protocol->transport == Transport::kUdp;
   });
 }
 

@@ -8,8 +8,8 @@ namespace sockmesh::iptables {
 
 namespace {
 
-constexpr Table kNftTables[] = {Table::nat, Table::mangle, Table::raw};
-constexpr Chain kBaseChains[] = {Chain::prerouting, Chain::output};
+constexpr Table kNftTables[] = {Table::kNat, Table::kMangle, Table::kRaw};
+constexpr Chain kBaseChains[] = {Chain::kPrerouting, Chain::kOutput};
 
 // PREROUTING -> prerouting, ISTIO_IN_REDIRECT -> istio-in-redirect
 std::string chain_word(Chain chain) {
@@ -21,11 +21,11 @@ std::string chain_word(Chain chain) {
 // Numbers instead of names (dstnat, mangle, raw): old versions of nft do not know the names in family inet.
 // The type of mangle's output is route, so that a new mark makes the kernel look for a route again.
 std::string_view hook_words(Table table, Chain chain) {
-  const bool output = chain == Chain::output;
+  const bool output = chain == Chain::kOutput;
   switch (table) {
-    case Table::nat:
+    case Table::kNat:
       return output ? "type nat hook output priority -100" : "type nat hook prerouting priority -100";
-    case Table::mangle:
+    case Table::kMangle:
       return output ? "type route hook output priority -150" : "type filter hook prerouting priority -150";
     default:
       return output ? "type filter hook output priority -300" : "type filter hook prerouting priority -300";
@@ -38,7 +38,7 @@ std::string interface_word(std::string_view name) {
 }
 
 std::string_view unequal(bool negate) { return negate ? "!= " : ""; }
-std::string_view ip_word(Family family) { return family == Family::v4 ? "ip" : "ip6"; }
+std::string_view ip_word(Family family) { return family == Family::kV4 ? "ip" : "ip6"; }
 
 bool names_a_block(const Match& match) {
   return std::holds_alternative<match::Source>(match) || std::holds_alternative<match::Destination>(match);
@@ -47,7 +47,7 @@ bool names_a_block(const Match& match) {
 std::string_view transport_word(const Rule& rule) {
   for (const Match& match : rule.matches) {
     if (const auto* protocol = std::get_if<match::Protocol>(&match))
-      return protocol->transport == Transport::tcp ? "tcp" : "udp";
+      return protocol->transport == Transport::kTcp ? "tcp" : "udp";
   }
   return "tcp";
 }
@@ -77,8 +77,8 @@ std::string match_text(const Match& match, const Rule& rule, Family family) {
           [](const match::Gid& m) { return fmt::format("meta skgid {}{}", unequal(m.negate), m.group); },
           [](const match::ConntrackState& m) -> std::string {
             // Istio limits drop-invalid to TCP in this mode.
-            return m.kind == match::ConntrackState::invalid ? "meta l4proto tcp ct state invalid"
-                                                            : "ct state related,established";
+            return m.kind == match::ConntrackState::kInvalid ? "meta l4proto tcp ct state invalid"
+                                                             : "ct state related,established";
           },
           [](const match::Syn&) -> std::string { return "tcp flags & (fin | syn | rst | ack) == syn"; },
           [](const match::Mark& m) { return fmt::format("meta mark {}{}", unequal(m.negate), m.mark); },
@@ -119,12 +119,12 @@ std::vector<std::string> rule_lines(const Rule& rule, const Plan& plan) {
   std::vector<std::string> lines;
   if (!by_family && rule.families.v4 && rule.families.v6) {
     const std::string_view guard = base && !plan.ipv6 ? "meta nfproto ipv4 " : "";
-    return {rule_words(rule, Family::v4, guard)};
+    return {rule_words(rule, Family::kV4, guard)};
   }
-  for (const Family family : {Family::v4, Family::v6}) {
-    if (!rule.families.has(family) || (family == Family::v6 && !plan.ipv6)) continue;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    if (!rule.families.has(family) || (family == Family::kV6 && !plan.ipv6)) continue;
     const std::string_view guard =
-        by_family ? "" : (family == Family::v4 ? "meta nfproto ipv4 " : "meta nfproto ipv6 ");
+        by_family ? "" : (family == Family::kV4 ? "meta nfproto ipv4 " : "meta nfproto ipv6 ");
     lines.push_back(rule_words(rule, family, guard));
   }
   return lines;
@@ -158,7 +158,7 @@ std::string table_script(const Plan& plan, Table table, const std::string& name,
 }
 
 bool wanted(const Plan& plan, Table table) {
-  return has_table(plan, Family::v4, table) || (plan.ipv6 && has_table(plan, Family::v6, table));
+  return has_table(plan, Family::kV4, table) || (plan.ipv6 && has_table(plan, Family::kV6, table));
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ class Rtnetlink {
   Fd fd_;
 };
 
-uint8_t os_family(Family family) { return family == Family::v4 ? AF_INET : AF_INET6; }
+uint8_t os_family(Family family) { return family == Family::kV4 ? AF_INET : AF_INET6; }
 
 Message address_message(uint16_t type, uint16_t flags) {
   ifaddrmsg fixed{};
@@ -195,7 +195,7 @@ bool is_ours(const nlmsghdr& header) {
 // Everything of the three kinds, of both families.
 Result<void> dump_all(Rtnetlink& netlink, const std::function<void(const nlmsghdr&)>& each) {
   constexpr uint16_t kDump = NLM_F_DUMP;
-  for (const Family family : {Family::v4, Family::v6}) {
+  for (const Family family : {Family::kV4, Family::kV6}) {
     fib_rule_hdr rule{};
     rule.family = os_family(family);
     SOCKMESH_CHECK(netlink.dump(Message(RTM_GETRULE, kDump, rule), each));
@@ -209,15 +209,15 @@ Result<void> dump_all(Rtnetlink& netlink, const std::function<void(const nlmsghd
 }
 
 std::vector<Family> families(const RoutePlan& plan) {
-  return plan.ipv6 ? std::vector{Family::v4, Family::v6} : std::vector{Family::v4};
+  return plan.ipv6 ? std::vector{Family::kV4, Family::kV6} : std::vector{Family::kV4};
 }
 
 std::string rule_words(Family family, const RoutePlan::Tproxy& tproxy) {
-  return fmt::format("ip {} rule add fwmark {} lookup {}", family == Family::v4 ? "-4" : "-6", tproxy.mark,
+  return fmt::format("ip {} rule add fwmark {} lookup {}", family == Family::kV4 ? "-4" : "-6", tproxy.mark,
                      tproxy.table);
 }
 std::string route_words(Family family, const RoutePlan::Tproxy& tproxy) {
-  return fmt::format("ip {} route add local default dev lo table {}", family == Family::v4 ? "-4" : "-6",
+  return fmt::format("ip {} route add local default dev lo table {}", family == Family::kV4 ? "-4" : "-6",
                      tproxy.table);
 }
 constexpr const char* kAddressWords = "ip -6 addr add ::6/128 dev lo";
@@ -283,7 +283,7 @@ Result<void> add_routes(const RoutePlan& plan, AddedRoutes& added) {
     SOCKMESH_CHECK(add(netlink, address_message(RTM_NEWADDR, kNew), kAddressWords, added));
   if (!plan.tproxy) return {};
   for (const Family family : families(plan)) {
-    const bool v6 = family == Family::v6;
+    const bool v6 = family == Family::kV6;
     if (!seen.rule[v6])
       SOCKMESH_CHECK(
           add(netlink, rule_message(family, *plan.tproxy), rule_words(family, *plan.tproxy), added));
@@ -309,8 +309,8 @@ Result<std::vector<std::string>> missing_routes(const RoutePlan& plan) {
   if (plan.loopback6 && !seen.address) missing.emplace_back(kAddressWords);
   if (!plan.tproxy) return missing;
   for (const Family family : families(plan)) {
-    if (!seen.rule[family == Family::v6]) missing.push_back(rule_words(family, *plan.tproxy));
-    if (!seen.route[family == Family::v6]) missing.push_back(route_words(family, *plan.tproxy));
+    if (!seen.rule[family == Family::kV6]) missing.push_back(rule_words(family, *plan.tproxy));
+    if (!seen.route[family == Family::kV6]) missing.push_back(route_words(family, *plan.tproxy));
   }
   return missing;
 }

@@ -14,26 +14,26 @@
 
 namespace sockmesh::iptables {
 
-enum class Family : uint8_t { v4, v6 };
-enum class Table : uint8_t { filter, mangle, nat, raw };  // the order of documents
-inline constexpr Table kTables[] = {Table::filter, Table::mangle, Table::nat, Table::raw};
+enum class Family : uint8_t { kV4, kV6 };
+enum class Table : uint8_t { kFilter, kMangle, kNat, kRaw };  // the order of documents
+inline constexpr Table kTables[] = {Table::kFilter, Table::kMangle, Table::kNat, Table::kRaw};
 
 enum class Chain : uint8_t {
-  prerouting,
-  output,
-  istio_inbound,
-  istio_redirect,
-  istio_in_redirect,
-  istio_output,
-  istio_output_dns,
-  istio_divert,
-  istio_tproxy,
-  istio_drop,
+  kPrerouting,
+  kOutput,
+  kIstioInbound,
+  kIstioRedirect,
+  kIstioInRedirect,
+  kIstioOutput,
+  kIstioOutputDns,
+  kIstioDivert,
+  kIstioTproxy,
+  kIstioDrop,
 };
 
 std::string_view table_name(Table table);
 std::string_view chain_name(Chain chain);
-inline bool is_builtin(Chain chain) { return chain == Chain::prerouting || chain == Chain::output; }
+inline bool is_builtin(Chain chain) { return chain == Chain::kPrerouting || chain == Chain::kOutput; }
 
 // A CIDR block as it was written: unlike Prefix it keeps its host bits, because Istio hands 127.0.0.1/8 to
 // iptables just so and a diff against what istio-init restores has to be empty.
@@ -44,7 +44,7 @@ struct Cidr {
   // "10.0.0.0/8", "fd00::/8"; the length is required.
   static Result<Cidr> parse(std::string_view text);
   static Cidr host(const IpAddress& address) { return {address, static_cast<uint8_t>(address.bits())}; }
-  Family family() const { return address.is_v6() ? Family::v6 : Family::v4; }
+  Family family() const { return address.is_v6() ? Family::kV6 : Family::kV4; }
   bool contains(const IpAddress& ip) const;
   std::string to_string() const;
   bool operator==(const Cidr&) const = default;
@@ -53,11 +53,11 @@ struct Cidr {
 // The block a rule means, by family. A rule written for one family has only that one.
 struct Block {
   std::optional<Cidr> v4, v6;
-  const Cidr& of(Family family) const { return family == Family::v4 ? *v4 : *v6; }
+  const Cidr& of(Family family) const { return family == Family::kV4 ? *v4 : *v6; }
   bool operator==(const Block&) const = default;
 };
 
-enum class Transport : uint8_t { tcp, udp };
+enum class Transport : uint8_t { kTcp, kUdp };
 
 // What a packet must be. A rule's matches are written in the order they stand and all have to hold.
 namespace match {
@@ -96,7 +96,7 @@ struct Gid {
   bool negate = false;
 };
 struct ConntrackState {
-  enum Kind : uint8_t { invalid, established_or_related } kind;
+  enum Kind : uint8_t { kInvalid, kEstablishedOrRelated } kind;
 };
 struct Syn {};  // TCP that asks for a connection: of FIN, SYN, RST and ACK only SYN
 struct Mark {
@@ -145,7 +145,7 @@ using Target = std::variant<target::Return, target::Accept, target::Drop, target
 struct Families {
   bool v4 = true;
   bool v6 = true;
-  bool has(Family family) const { return family == Family::v4 ? v4 : v6; }
+  bool has(Family family) const { return family == Family::kV4 ? v4 : v6; }
 };
 
 struct Rule {

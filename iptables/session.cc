@@ -23,8 +23,8 @@ Result<Session> Session::open(const Launcher& launcher, const Options& options, 
   NftView view = look_at_nft(launcher);
   session.memory_ = std::move(view.memory);
   session.inventory_ = std::move(view.inventory);
-  for (const Family family : {Family::v4, Family::v6}) {
-    const bool needed = family == Family::v4 || wanted.plan.ipv6;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    const bool needed = family == Family::kV4 || wanted.plan.ipv6;
     auto backend = Backend::choose(launcher, family, options.binary, may_write && needed);
     if (!backend && !needed) break;
     if (!backend) return fail(std::move(backend).error());
@@ -36,7 +36,7 @@ Result<Session> Session::open(const Launcher& launcher, const Options& options, 
 
 // IPv6 without IPv6 rules wants nothing there, so that leftovers are found.
 Plan Session::plan_for(const Side& side) const {
-  if (side.backend.family() == Family::v4 || wanted_->plan.ipv6) return wanted_->plan;
+  if (side.backend.family() == Family::kV4 || wanted_->plan.ipv6) return wanted_->plan;
   return {};
 }
 

@@ -16,37 +16,37 @@ class Walk {
       : plan_(plan),
         packet_(packet),
         group_ids_(group_ids),
-        family_(packet.source.is_v6() ? Family::v6 : Family::v4),
+        family_(packet.source.is_v6() ? Family::kV6 : Family::kV4),
         in_(packet.made_here ? "" : packet.interface),
         out_(packet.made_here ? packet.interface : "") {}
 
   Trace run() {
-    if (family_ == Family::v6 && !plan_.ipv6) return {.no_rules = true};
+    if (family_ == Family::kV6 && !plan_.ipv6) return {.no_rules = true};
     if (!packet_.made_here) {
-      pass(Chain::prerouting, {Table::raw, Table::mangle, Table::nat});
+      pass(Chain::kPrerouting, {Table::kRaw, Table::kMangle, Table::kNat});
       return std::move(trace_);
     }
-    pass(Chain::output, {Table::raw, Table::mangle, Table::nat});
+    pass(Chain::kOutput, {Table::kRaw, Table::kMangle, Table::kNat});
     // Over lo it arrives again. Its translation is settled by then, so nat is not asked a second time.
-    if (trace_.fate == Trace::Fate::untouched && out_ == "lo") {
+    if (trace_.fate == Trace::Fate::kUntouched && out_ == "lo") {
       in_ = "lo";
       out_.clear();
-      pass(Chain::prerouting, {Table::raw, Table::mangle});
+      pass(Chain::kPrerouting, {Table::kRaw, Table::kMangle});
     }
     return std::move(trace_);
   }
 
  private:
   enum class Next : uint8_t {
-    rule,
-    caller,
-    table
+    kRule,
+    kCaller,
+    kTable
   };  // go on with the next rule, the calling chain, the next table
 
   void pass(Chain hook, std::initializer_list<Table> tables) {
     for (const Table table : tables) {
       chain(table, hook);
-      if (trace_.fate != Trace::Fate::untouched) return;
+      if (trace_.fate != Trace::Fate::kUntouched) return;
     }
   }
 
@@ -57,35 +57,35 @@ class Walk {
       if (!matches) continue;
       trace_.steps.push_back(rule);
       const Next next = act(*rule, table);
-      if (next == Next::table) return Next::table;
-      if (next == Next::caller) return Next::rule;
+      if (next == Next::kTable) return Next::kTable;
+      if (next == Next::kCaller) return Next::kRule;
     }
-    return Next::rule;
+    return Next::kRule;
   }
 
   Next end(Trace::Fate fate, uint16_t port) {
     trace_.fate = fate;
     trace_.port = port;
-    return Next::table;
+    return Next::kTable;
   }
 
   Next act(const Rule& rule, Table table) {
     return std::visit(
         Overloaded{
-            [](const target::Return&) { return Next::caller; },
-            [](const target::Accept&) { return Next::table; },
-            [&](const target::Drop&) { return end(Trace::Fate::dropped, 0); },
+            [](const target::Return&) { return Next::kCaller; },
+            [](const target::Accept&) { return Next::kTable; },
+            [&](const target::Drop&) { return end(Trace::Fate::kDropped, 0); },
             [&](const target::Jump& t) { return chain(table, t.chain); },
-            [&](const target::Redirect& t) { return end(Trace::Fate::redirected, t.port); },
-            [&](const target::TransparentProxy& t) { return end(Trace::Fate::transparent, t.port); },
+            [&](const target::Redirect& t) { return end(Trace::Fate::kRedirected, t.port); },
+            [&](const target::TransparentProxy& t) { return end(Trace::Fate::kTransparent, t.port); },
             [&](const target::SetMark& t) {
               mark_ = t.mark;
-              return Next::rule;
+              return Next::kRule;
             },
             // A first packet has no connection mark yet, and zones do not decide anything.
-            [](const target::SaveMark&) { return Next::rule; },
-            [](const target::RestoreMark&) { return Next::rule; },
-            [](const target::ConntrackZone&) { return Next::rule; },
+            [](const target::SaveMark&) { return Next::kRule; },
+            [](const target::RestoreMark&) { return Next::kRule; },
+            [](const target::ConntrackZone&) { return Next::kRule; },
         },
         rule.target);
   }
@@ -147,7 +147,7 @@ Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& lo
            std::find(local_addresses.begin(), local_addresses.end(), ip) != local_addresses.end();
   };
   Packet packet{.source = request.source, .destination = request.destination, .port = request.port};
-  packet.transport = request.udp ? Transport::udp : Transport::tcp;
+  packet.transport = request.udp ? Transport::kUdp : Transport::kTcp;
   packet.uid = request.uid.value_or(0);
   packet.gid = request.gid.value_or(0);
   packet.made_here = local(request.source) || request.uid || request.gid;
@@ -162,8 +162,8 @@ Trace trace(const Plan& plan, const Packet& packet, const std::map<std::string, 
 }
 
 std::string describe(const Trace& trace, const Packet& packet) {
-  const Family family = packet.source.is_v6() ? Family::v6 : Family::v4;
-  std::string text = fmt::format("{} {} to {}", packet.transport == Transport::tcp ? "TCP" : "UDP",
+  const Family family = packet.source.is_v6() ? Family::kV6 : Family::kV4;
+  std::string text = fmt::format("{} {} to {}", packet.transport == Transport::kTcp ? "TCP" : "UDP",
                                  packet.source.to_string(), endpoint(packet.destination, packet.port));
   text += packet.made_here ? fmt::format(", made here by uid {} gid {}, leaves by {}\n", packet.uid,
                                          packet.gid, packet.interface)
@@ -173,16 +173,16 @@ std::string describe(const Trace& trace, const Packet& packet) {
                         rule_text(*rule, family));
   }
   switch (trace.fate) {
-    case Trace::Fate::redirected:
+    case Trace::Fate::kRedirected:
       text += fmt::format("captured: redirected to port {}\n", trace.port);
       break;
-    case Trace::Fate::transparent:
+    case Trace::Fate::kTransparent:
       text += fmt::format("captured: handed to the transparent socket on port {}\n", trace.port);
       break;
-    case Trace::Fate::dropped:
+    case Trace::Fate::kDropped:
       text += "dropped\n";
       break;
-    case Trace::Fate::untouched:
+    case Trace::Fate::kUntouched:
       text += "not captured\n";
       break;
   }
@@ -192,8 +192,8 @@ std::string describe(const Trace& trace, const Packet& packet) {
   if (trace.steps.empty()) return text + "because no rule matches\n";
   // The jump into a REDIRECT chain says why; the chain itself only says where to.
   const Rule* why = trace.steps.back();
-  if (trace.fate == Trace::Fate::redirected && trace.steps.size() > 1 &&
-      (why->chain == Chain::istio_redirect || why->chain == Chain::istio_in_redirect))
+  if (trace.fate == Trace::Fate::kRedirected && trace.steps.size() > 1 &&
+      (why->chain == Chain::kIstioRedirect || why->chain == Chain::kIstioInRedirect))
     why = trace.steps[trace.steps.size() - 2];
   return text + fmt::format("because {} {}: {}\n        {} [{}]\n", table_name(why->table),
                             chain_name(why->chain), rule_text(*why, family), why->reason, why->cause);

@@ -15,7 +15,7 @@ struct Packet {
   IpAddress source, destination;
   uint16_t port = 0;         // destination's
   uint16_t source_port = 0;  // 0: any that no rule asks for
-  Transport transport = Transport::tcp;
+  Transport transport = Transport::kTcp;
   uint32_t uid = 0, gid = 0;  // of the process; packets made here only
   bool made_here = true;      // else it arrives
   std::string interface;      // it leaves or arrives by
@@ -26,8 +26,8 @@ struct Packet {
 Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& local_addresses);
 
 struct Trace {
-  enum class Fate : uint8_t { untouched, redirected, transparent, dropped };
-  Fate fate = Fate::untouched;
+  enum class Fate : uint8_t { kUntouched, kRedirected, kTransparent, kDropped };
+  Fate fate = Fate::kUntouched;
   uint16_t port = 0;               // the proxy's, if redirected or transparent
   bool no_rules = false;           // for the packet's family
   std::vector<const Rule*> steps;  // the rules that matched, in order; pointers into the plan

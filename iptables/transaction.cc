@@ -40,9 +40,9 @@ class Transaction {
       if (present) log_(to_string(finding));
     }
     if (!differs && !options_.force_apply) return keep();
-    if (!present) return change(*session, Action::applied, [&] { return session->apply(); });
+    if (!present) return change(*session, Action::kApplied, [&] { return session->apply(); });
     if (options_.reconcile)
-      return change(*session, Action::reconciled, [&] { return session->rebuild(findings); });
+      return change(*session, Action::kReconciled, [&] { return session->rebuild(findings); });
     return failure(errorf("{}; run with --reconcile to {}",
                           differs ? "rules of an earlier run are there and differ from what is wanted"
                                   : "--force-apply: the chains exist already and are as wanted",
@@ -57,20 +57,20 @@ class Transaction {
     const auto differences = session->compare();
     if (!differences) return failure(differences.error());
     if (differences->empty() && !options_.force_apply) return keep();
-    return change(*session, Action::applied, [&] { return session->apply(); });
+    return change(*session, Action::kApplied, [&] { return session->apply(); });
   }
 
   template <typename AnySession>
   OrFailure<Action> clean_up(AnySession& session) {
     if (auto removed = session.remove(); !removed) return failure(std::move(removed).error());
     if (auto removed = remove_other_routes({}); !removed) return failure(std::move(removed).error());
-    return Action::cleaned;
+    return Action::kCleaned;
   }
 
   OrFailure<Action> keep() {
     AddedRoutes added;
     if (auto done = add_routes(wanted_.plan.routes, added); !done) return failure(std::move(done).error());
-    return Action::unchanged;
+    return Action::kUnchanged;
   }
 
   template <typename AnySession, typename Change>
@@ -99,8 +99,8 @@ class Transaction {
   // proxy's user, and an agent that runs already holds the ports.
   Result<void> probe() {
     const Probe probe = probe_capture(options_, wanted_, /*until_timeout=*/false);
-    if (probe.verdict == Probe::Verdict::proved) return {};
-    if (probe.verdict == Probe::Verdict::disproved || options_.run_validation) return fail("{}", probe.text);
+    if (probe.verdict == Probe::Verdict::kProved) return {};
+    if (probe.verdict == Probe::Verdict::kDisproved || options_.run_validation) return fail("{}", probe.text);
     log_(probe.text + "; the rules are not probed");
     return {};
   }
@@ -152,12 +152,12 @@ OrFailure<Action> run_transaction(const Options& options, const Log& log) {
   return in_pod<Action>(options, [&](const Launcher& launcher) -> OrFailure<Action> {
     const auto wanted = want_here(options, log);
     if (!wanted) return failure(wanted.error());
-    auto action = options.skip_rule_apply ? OrFailure<Action>(Action::skipped)
+    auto action = options.skip_rule_apply ? OrFailure<Action>(Action::kSkipped)
                                           : Transaction(options, *wanted, launcher, log).run();
-    const bool probed = action && (*action == Action::applied || *action == Action::reconciled);
+    const bool probed = action && (*action == Action::kApplied || *action == Action::kReconciled);
     if (!action || !options.run_validation || probed || options.cleanup_only) return action;
     const Probe probe = probe_capture(options, *wanted, /*until_timeout=*/true);
-    if (probe.verdict == Probe::Verdict::proved) return action;
+    if (probe.verdict == Probe::Verdict::kProved) return action;
     return failure(Error{probe.text, 0}, kExitValidation);
   });
 }

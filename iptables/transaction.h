@@ -17,7 +17,7 @@
 
 namespace sockmesh::iptables {
 
-enum class Action : uint8_t { unchanged, applied, reconciled, cleaned, skipped };
+enum class Action : uint8_t { kUnchanged, kApplied, kReconciled, kCleaned, kSkipped };
 
 // What an agent's operator is told while it happens. One line a call.
 using Log = std::function<void(const std::string& line)>;

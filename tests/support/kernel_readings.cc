@@ -47,12 +47,12 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
   va_start(arguments, request);
   void* argument = va_arg(arguments, void*);
   va_end(arguments);
-  if (request == SIOCOUTQ) sockmesh::test::about_to_read(Reading::send_queue);
+  if (request == SIOCOUTQ) sockmesh::test::about_to_read(Reading::kSendQueue);
   return __real_ioctl(fd, request, argument);
 }
 
 int __wrap_getsockopt(int fd, int level, int option, void* value, socklen_t* size) {
-  if (level == IPPROTO_TCP && option == TCP_INFO) sockmesh::test::about_to_read(Reading::tcp_info);
+  if (level == IPPROTO_TCP && option == TCP_INFO) sockmesh::test::about_to_read(Reading::kTcpInfo);
   return __real_getsockopt(fd, level, option, value, size);
 }
 }

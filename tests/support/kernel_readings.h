@@ -11,8 +11,8 @@
 namespace sockmesh::test {
 
 enum class Reading {
-  tcp_info,    // getsockopt(TCP_INFO): what is acknowledged
-  send_queue,  // ioctl(SIOCOUTQ): what is not
+  kTcpInfo,    // getsockopt(TCP_INFO): what is acknowledged
+  kSendQueue,  // ioctl(SIOCOUTQ): what is not
 };
 
 // Runs `event` right before this thread's next reading of that kind, once. Its own readings are let through.

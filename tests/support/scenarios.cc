@@ -10,17 +10,17 @@ namespace sockmesh::test {
 namespace {
 
 constexpr std::array<std::pair<Scenario, std::string_view>, 11> kNames{{
-    {Scenario::echo, "echo"},
-    {Scenario::upload, "upload"},
-    {Scenario::download, "download"},
-    {Scenario::duplex, "duplex"},
-    {Scenario::server_first, "server-first"},
-    {Scenario::server_half_close, "server-half-close"},
-    {Scenario::fin_first, "fin-first"},
-    {Scenario::client_reset, "client-reset"},
-    {Scenario::server_reset, "server-reset"},
-    {Scenario::slow_reader, "slow-reader"},
-    {Scenario::tiny_writes, "tiny-writes"},
+    {Scenario::kEcho, "echo"},
+    {Scenario::kUpload, "upload"},
+    {Scenario::kDownload, "download"},
+    {Scenario::kDuplex, "duplex"},
+    {Scenario::kServerFirst, "server-first"},
+    {Scenario::kServerHalfClose, "server-half-close"},
+    {Scenario::kFinFirst, "fin-first"},
+    {Scenario::kClientReset, "client-reset"},
+    {Scenario::kServerReset, "server-reset"},
+    {Scenario::kSlowReader, "slow-reader"},
+    {Scenario::kTinyWrites, "tiny-writes"},
 }};
 
 }  // namespace
@@ -66,51 +66,51 @@ FlowPlan plan_flow(Scenario scenario, uint64_t flow, uint64_t bytes) {
     plan.client.wants_receipt = true;
   };
   switch (scenario) {
-    case Scenario::echo:
+    case Scenario::kEcho:
       echo();
       break;
-    case Scenario::upload:
+    case Scenario::kUpload:
       receipt();
       break;
-    case Scenario::download:
+    case Scenario::kDownload:
       plan.client.send_bytes = kHeaderBytes;
       plan.server.send_bytes = bytes;
       receipt();
       break;
-    case Scenario::duplex:
+    case Scenario::kDuplex:
       plan.server.send_bytes = bytes;
       break;
-    case Scenario::server_first:
+    case Scenario::kServerFirst:
       plan.client.wait_first = true;
       plan.client.peer_id.reset();  // a greeting server does not know the flow's number
       receipt();
       break;
-    case Scenario::server_half_close:
+    case Scenario::kServerHalfClose:
       plan.client.wait_eof = true;
       plan.server.send_bytes = bytes;
       break;
-    case Scenario::fin_first:
+    case Scenario::kFinFirst:
       plan.client.send_bytes = 0;
       plan.server.send_bytes = 0;
       break;
-    case Scenario::client_reset:
+    case Scenario::kClientReset:
       echo();
-      plan.client.end = EndPlan::End::reset;
+      plan.client.end = EndPlan::End::kReset;
       plan.client.end_after = kHeaderBytes;  // the server has learnt what it is in for
       plan.server.peer_resets = true;
       break;
-    case Scenario::server_reset:
+    case Scenario::kServerReset:
       plan.client.send_bytes = kHeaderBytes;
       plan.client.hold_at = kHeaderBytes;
       plan.client.peer_resets = true;
       plan.server.send_bytes = bytes;
-      plan.server.end = EndPlan::End::reset;
+      plan.server.end = EndPlan::End::kReset;
       break;
-    case Scenario::slow_reader:
+    case Scenario::kSlowReader:
       receipt();
       plan.server.read_pause_ms = 2;
       break;
-    case Scenario::tiny_writes:
+    case Scenario::kTinyWrites:
       echo();
       plan.client.write_chunk = 1;
       plan.server.write_chunk = 1;

@@ -11,17 +11,17 @@
 namespace sockmesh::test {
 
 enum class Scenario {
-  echo,          // everything comes back
-  upload,        // client to server; the server's receipt after the client's FIN (half-close by the client)
-  download,      // server to client, the client ends first
-  duplex,        // both directions at once, each ended by its own sender
-  server_first,  // the client waits for a greeting
-  server_half_close,  // the server ends first, then the client sends
-  fin_first,          // the client says FIN and not a byte
-  client_reset,       // the client sends RST in the middle of an echo
-  server_reset,       // the server sends RST after its bytes
-  slow_reader,        // upload to a server that reads 64 KiB every 2 ms
-  tiny_writes,        // an echo of one-byte writes
+  kEcho,         // everything comes back
+  kUpload,       // client to server; the server's receipt after the client's FIN (half-close by the client)
+  kDownload,     // server to client, the client ends first
+  kDuplex,       // both directions at once, each ended by its own sender
+  kServerFirst,  // the client waits for a greeting
+  kServerHalfClose,  // the server ends first, then the client sends
+  kFinFirst,         // the client says FIN and not a byte
+  kClientReset,      // the client sends RST in the middle of an echo
+  kServerReset,      // the server sends RST after its bytes
+  kSlowReader,       // upload to a server that reads 64 KiB every 2 ms
+  kTinyWrites,       // an echo of one-byte writes
 };
 
 struct FlowPlan {

@@ -43,7 +43,7 @@ static_assert(sizeof(Receipt) == kReceiptBytes);
 
 uint32_t flags_of(const EndPlan& plan) {
   return (plan.echo ? kEcho : 0u) | (plan.receipt ? kReceipt : 0u) | (plan.wait_eof ? kWaitEof : 0u) |
-         (plan.end == EndPlan::End::reset ? kReset : 0u) | (plan.peer_resets ? kPeerResets : 0u);
+         (plan.end == EndPlan::End::kReset ? kReset : 0u) | (plan.peer_resets ? kPeerResets : 0u);
 }
 
 // A plan from the header the client sent. A server that greets has promised its stream's length already.
@@ -56,7 +56,7 @@ void adopt(EndPlan& plan, const Header& header) {
     plan.receipt = header.reply_flags & kReceipt;
     plan.wait_eof = header.reply_flags & kWaitEof;
   }
-  plan.end = header.reply_flags & kReset ? EndPlan::End::reset : EndPlan::End::fin;
+  plan.end = header.reply_flags & kReset ? EndPlan::End::kReset : EndPlan::End::kFin;
   plan.peer_resets = header.reply_flags & kPeerResets;
   plan.stall_after = header.reply_stall_after;
   plan.write_chunk = header.reply_write_chunk;
@@ -266,7 +266,7 @@ void StreamEnd::write_some() {
 }
 
 void StreamEnd::finish_sending() {
-  if (plan_.end == EndPlan::End::reset) {
+  if (plan_.end == EndPlan::End::kReset) {
     const linger now{1, 0};
     setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
     socket_.reset();
@@ -278,7 +278,7 @@ void StreamEnd::finish_sending() {
 
 std::string StreamEnd::verdict() const {
   if (!report_.error.empty()) return report_.error;
-  if (plan_.end == EndPlan::End::reset) return {};
+  if (plan_.end == EndPlan::End::kReset) return {};
   if (plan_.peer_resets) return report_.reset ? "" : "the peer's RST did not arrive";
   if (report_.reset) {
     return fmt::format("reset after {} bytes sent and {} received", report_.sent, report_.received);

@@ -26,7 +26,7 @@ constexpr uint64_t kNever = UINT64_MAX;
 // What an end does with its socket. Byte counts are of the whole direction, header included: 0, or
 // kHeaderBytes and more.
 struct EndPlan {
-  enum class End : uint8_t { fin, reset };
+  enum class End : uint8_t { kFin, kReset };
 
   uint64_t id = 0;                  // names the bytes it sends
   std::optional<uint64_t> peer_id;  // the id it has to receive; any when absent
@@ -39,7 +39,7 @@ struct EndPlan {
   bool wait_first =
       false;  // sends nothing before the peer's first byte (the client of a server-first protocol)
   bool wait_eof = false;   // sends nothing but its header before the peer's FIN
-  End end = End::fin;      // what follows its last byte: shutdown(SHUT_WR), or a close that sends RST
+  End end = End::kFin;     // what follows its last byte: shutdown(SHUT_WR), or a close that sends RST
   uint64_t end_after = 0;  // and not before so many bytes came in
   bool peer_resets = false;
   bool learn = false;             // a server: takes the rest of its plan from the client's header

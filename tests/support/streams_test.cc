@@ -21,7 +21,7 @@ TEST_CASE("every scenario passes over a direct connection") {
     for (const bool ipv6 : {false, true}) {
       INFO(to_string(scenario) << (ipv6 ? " v6" : " v4"));
       auto [a, b] = tcp_pair(ipv6);
-      const FlowPlan plan = plan_flow(scenario, 7, scenario == Scenario::tiny_writes ? 3000 : 300'000);
+      const FlowPlan plan = plan_flow(scenario, 7, scenario == Scenario::kTinyWrites ? 3000 : 300'000);
       StreamEnd client(std::move(a), plan.client, plan.server);
       StreamEnd server(std::move(b), plan.server);
       const std::array<StreamEnd*, 2> ends{&client, &server};
@@ -32,7 +32,7 @@ TEST_CASE("every scenario passes over a direct connection") {
 
 TEST_CASE("a server learns from the header what to do") {
   for (const Scenario scenario : all_scenarios()) {
-    if (scenario == Scenario::server_first) continue;
+    if (scenario == Scenario::kServerFirst) continue;
     INFO(to_string(scenario));
     auto [a, b] = tcp_pair(false);
     const FlowPlan plan = plan_flow(scenario, 8, 2000);
@@ -47,7 +47,7 @@ TEST_CASE("a server learns from the header what to do") {
 
 TEST_CASE("a wrong byte, a lost tail and a wrong stream are noticed") {
   // What a client of the upload scenario would put on the wire, as bytes to tamper with.
-  const FlowPlan plan = plan_flow(Scenario::upload, 9, 5000);
+  const FlowPlan plan = plan_flow(Scenario::kUpload, 9, 5000);
   std::vector<char> wire(5000);
   {
     auto [a, b] = tcp_pair(false);
@@ -83,9 +83,9 @@ TEST_CASE("a wrong byte, a lost tail and a wrong stream are noticed") {
 
 TEST_CASE("a reset where a FIN was planned is noticed, and the other way round") {
   auto [a, b] = tcp_pair(false);
-  FlowPlan plan = plan_flow(Scenario::echo, 10, 2000);
+  FlowPlan plan = plan_flow(Scenario::kEcho, 10, 2000);
   SECTION("reset") {
-    plan.client.end = EndPlan::End::reset;
+    plan.client.end = EndPlan::End::kReset;
     plan.client.end_after = kHeaderBytes;
   }
   SECTION("no reset") { plan.server.peer_resets = true; }
@@ -97,7 +97,7 @@ TEST_CASE("a reset where a FIN was planned is noticed, and the other way round")
 
 TEST_CASE("a stream holds where it is told to, and goes on") {
   auto [a, b] = tcp_pair(false);
-  FlowPlan plan = plan_flow(Scenario::echo, 11, 2000);
+  FlowPlan plan = plan_flow(Scenario::kEcho, 11, 2000);
   plan.client.hold_at = 700;
   StreamEnd client(std::move(a), plan.client, plan.server);
   StreamEnd server(std::move(b), plan.server);

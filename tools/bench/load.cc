@@ -46,7 +46,7 @@ double seconds(Duration time) { return std::chrono::duration<double>(time).count
 }  // namespace
 
 Measured measure_exchanges(const Load& load) {
-  std::vector<Flow> flows = open_flows(load, Kind::exchange);
+  std::vector<Flow> flows = open_flows(load, Kind::kExchange);
   const std::vector<char> request(load.size, 'x');
   std::vector<char> answer(load.size);
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
@@ -89,7 +89,7 @@ Measured measure_exchanges(const Load& load) {
 }
 
 Measured measure_bulk(const Load& load) {
-  std::vector<Flow> flows = open_flows(load, Kind::bulk);
+  std::vector<Flow> flows = open_flows(load, Kind::kBulk);
   const std::vector<char> data(load.size, 'x');
   const Fd epoll(epoll_create1(EPOLL_CLOEXEC));
   for (size_t i = 0; i < flows.size(); ++i) {

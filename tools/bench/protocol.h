@@ -7,8 +7,8 @@
 namespace sockmesh::bench {
 
 enum class Kind : uint32_t {
-  exchange,  // each `size` bytes that come in are answered by as many
-  bulk,      // everything is read and counted; after the FIN the count goes back (8 bytes)
+  kExchange,  // each `size` bytes that come in are answered by as many
+  kBulk,      // everything is read and counted; after the FIN the count goes back (8 bytes)
 };
 
 struct Greeting {

@@ -75,7 +75,7 @@ class Server {
       const ssize_t got = recv(connection.fd.get(), buffer_.data(), buffer_.size(), 0);
       if (got < 0) return errno == EAGAIN;
       if (got == 0) {
-        if (connection.greeting.kind == Kind::bulk) {
+        if (connection.greeting.kind == Kind::kBulk) {
           send(connection.fd.get(), &connection.received, sizeof connection.received, MSG_NOSIGNAL);
         }
         return false;
@@ -98,7 +98,7 @@ class Server {
     }
     const uint64_t before = connection.received;
     connection.received += length - skip;
-    if (connection.greeting.kind == Kind::exchange && connection.greeting.size > 0) {
+    if (connection.greeting.kind == Kind::kExchange && connection.greeting.size > 0) {
       const uint64_t size = connection.greeting.size;
       connection.owed += (connection.received / size - before / size) * size;
     }

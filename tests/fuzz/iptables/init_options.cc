@@ -54,8 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   facts.dns_servers = {IpAddress::v4(0x7f000035), IpAddress::loopback(true)};
   const auto capture = make_capture(line->options, facts);
   if (!capture) return 0;
-  check_document(restore_document(capture->plan, Family::v4));
-  check_document(restore_document(capture->plan, Family::v6));
+  check_document(restore_document(capture->plan, Family::kV4));
+  check_document(restore_document(capture->plan, Family::kV6));
   (void)nft_script(capture->plan);
   return 0;
 }

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const SavedState state = parse_save(text);
   const Memory memory;
   const GroupIds groups;
-  const Running running{Family::v4, state, memory, groups};
+  const Running running{Family::kV4, state, memory, groups};
   (void)rebuild_document(plan, running, compare(plan, running));
   (void)removal_document(plan, running);
   (void)restoration_document(plan, running, state);

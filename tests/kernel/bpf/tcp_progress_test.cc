@@ -60,7 +60,7 @@ TEST_CASE("an acknowledgement between the readings, of bytes from before the bas
   REQUIRE(since);
   CHECK(since->at_least().value() == 0);
 
-  before_next(Reading::send_queue, [&] { full.acknowledge(100'000); });
+  before_next(Reading::kSendQueue, [&] { full.acknowledge(100'000); });
   CHECK(since->at_least().value() == 0);
   CHECK_FALSE(event_waits());
   CHECK(since->at_least().value() == 0);
@@ -72,7 +72,7 @@ TEST_CASE("an acknowledgement between the readings, of bytes from before the bas
 
 TEST_CASE("a base is read again when an acknowledgement came in between") {
   const bool ipv6 = GENERATE(false, true);
-  const auto reading = GENERATE(Reading::send_queue, Reading::tcp_info);
+  const auto reading = GENERATE(Reading::kSendQueue, Reading::kTcpInfo);
   Full full(ipv6);
   before_next(reading, [&] { full.acknowledge(100'000); });
   const auto since = bpf::PlacedSince::now(full.socket.get());

@@ -19,7 +19,7 @@ using namespace sockmesh::test;
 namespace {
 
 // dialled: connect() was called and succeeded, and nobody has looked yet.
-enum class Until { held, inspecting, connecting, dialled, relaying };
+enum class Until { kHeld, kInspecting, kConnecting, kDialled, kRelaying };
 const char* to_string(Until state) {
   constexpr const char* kNames[] = {"held", "inspecting", "connecting", "dialled", "relaying"};
   return kNames[static_cast<size_t>(state)];
@@ -38,19 +38,19 @@ struct Living {
   Proxy proxy;
   proxy.cluster("somewhere", {upstream}).connect_timeout = std::chrono::seconds(60);
   proxy.chain("plain", {"somewhere"});
-  proxy.listener().inspect_tls = until == Until::inspecting;  // and nothing is said
-  if (until != Until::held) proxy.publish();
+  proxy.listener().inspect_tls = until == Until::kInspecting;  // and nothing is said
+  if (until != Until::kHeld) proxy.publish();
   Living self{proxy.address().port, {}};
   const std::string folder = std::filesystem::path(proxy.mesh().access_log_file).parent_path();
   folder.copy(self.folder, sizeof self.folder - 1);
-  if (until == Until::dialled) proxy.stop_in(telemetry::ConnectionState::kConnecting);
+  if (until == Until::kDialled) proxy.stop_in(telemetry::ConnectionState::kConnecting);
   if (write(tell, &self, sizeof self) != sizeof self) _exit(1);
   using telemetry::ConnectionState;
-  const ConnectionState wanted = until == Until::held         ? ConnectionState::kAccepted
-                                 : until == Until::inspecting ? ConnectionState::kInspecting
-                                 : until == Until::connecting ? ConnectionState::kConnecting
-                                                              : ConnectionState::kRelaying;
-  if (until == Until::dialled) {
+  const ConnectionState wanted = until == Until::kHeld         ? ConnectionState::kAccepted
+                                 : until == Until::kInspecting ? ConnectionState::kInspecting
+                                 : until == Until::kConnecting ? ConnectionState::kConnecting
+                                                               : ConnectionState::kRelaying;
+  if (until == Until::kDialled) {
     proxy.stopped();
   } else {
     (void)eventually([&] {
@@ -76,14 +76,14 @@ Fd dial(uint16_t port) {
 
 TEST_CASE("killed before or while it relays, the client is reset") {
   const auto until =
-      GENERATE(Until::held, Until::inspecting, Until::connecting, Until::dialled, Until::relaying);
+      GENERATE(Until::kHeld, Until::kInspecting, Until::kConnecting, Until::kDialled, Until::kRelaying);
   INFO(to_string(until));
-  Server upstream(false, until == Until::connecting ? 0 : 16);
+  Server upstream(false, until == Until::kConnecting ? 0 : 16);
   int pipes[2];
   REQUIRE(pipe(pipes) == 0);
   const Fd told(pipes[0]), tell(pipes[1]);
   std::vector<Fd> fillers;  // a full backlog drops SYNs: one connection is in it, a second one behind it
-  for (int i = 0; until == Until::connecting && i < 2; ++i) fillers.push_back(dial(upstream.address().port));
+  for (int i = 0; until == Until::kConnecting && i < 2; ++i) fillers.push_back(dial(upstream.address().port));
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) live(until, upstream.address(), tell.get());
@@ -98,5 +98,5 @@ TEST_CASE("killed before or while it relays, the client is reset") {
   waitpid(child, nullptr, 0);
   std::filesystem::remove_all(self.folder);
   CHECK(client.end() == "reset");
-  if (until >= Until::dialled) CHECK(upstream.accept().end() == "reset");
+  if (until >= Until::kDialled) CHECK(upstream.accept().end() == "reset");
 }

@@ -77,16 +77,16 @@ TEST_CASE("a flow survives being handed over under load") {
   LateResets late(*loop);
   std::thread thread([&] { loop->run(); });
 
-  const Scenario scenarios[] = {Scenario::echo,       Scenario::duplex,      Scenario::upload,
-                                Scenario::download,   Scenario::tiny_writes, Scenario::server_half_close,
-                                Scenario::slow_reader};
+  const Scenario scenarios[] = {Scenario::kEcho,      Scenario::kDuplex,     Scenario::kUpload,
+                                Scenario::kDownload,  Scenario::kTinyWrites, Scenario::kServerHalfClose,
+                                Scenario::kSlowReader};
   std::vector<std::unique_ptr<StreamEnd>> ends;
   std::vector<StreamEnd*> all;
   std::vector<std::unique_ptr<Wanderer>> wanderers(28);  // the loop's thread
   std::atomic<size_t> ended_flows{0};
   for (size_t i = 0; i < wanderers.size(); ++i) {
     const Scenario scenario = scenarios[i % std::size(scenarios)];
-    const FlowPlan plan = plan_flow(scenario, i, scenario == Scenario::tiny_writes ? 5000 : 4'000'000);
+    const FlowPlan plan = plan_flow(scenario, i, scenario == Scenario::kTinyWrites ? 5000 : 4'000'000);
     Legs legs = connect_legs(i % 2 == 1);
     ends.push_back(std::make_unique<StreamEnd>(std::move(legs.client), plan.client));
     ends.push_back(std::make_unique<StreamEnd>(std::move(legs.server), plan.server));

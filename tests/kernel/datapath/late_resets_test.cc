@@ -62,7 +62,7 @@ TEST_CASE("a late reset waits until its peer has all that was sent") {
   REQUIRE(resets.waiting() == 1);
   std::thread reader([&] {
     CHECK(get(late.peers, late.written).size() == late.written);
-    CHECK(wait_for_end(late.peers) == End::rst);
+    CHECK(wait_for_end(late.peers) == End::kRst);
   });
   late.run(resets);
   reader.join();
@@ -76,7 +76,7 @@ TEST_CASE("nothing is waited for when all has arrived, nor when too many wait al
   EVENTUALLY(unacknowledged(late.ours.get()).value() == 0);
   resets.close(std::move(late.ours), false);
   CHECK(resets.waiting() == 0);
-  CHECK(wait_for_end(late.peers) == End::rst);
+  CHECK(wait_for_end(late.peers) == End::kRst);
 
   Late first(true);
   first.write_all_that_fits();
@@ -84,7 +84,7 @@ TEST_CASE("nothing is waited for when all has arrived, nor when too many wait al
   resets.close(std::move(first.ours), false);
   resets.close(std::move(second.ours), false);
   CHECK(resets.waiting() == 1);
-  CHECK(wait_for_end(second.peers) == End::rst);
+  CHECK(wait_for_end(second.peers) == End::kRst);
 }
 
 TEST_CASE("a late reset does not wait for a peer that takes nothing, or takes for ever, or is gone") {
@@ -95,7 +95,7 @@ TEST_CASE("a late reset does not wait for a peer that takes nothing, or takes fo
                       {.without_progress = std::chrono::milliseconds(20), .in_all = std::chrono::hours(1)});
     resets.close(std::move(late.ours), false);
     late.run(resets);
-    CHECK(wait_for_end(late.peers) == End::rst);
+    CHECK(wait_for_end(late.peers) == End::kRst);
   }
   SECTION("nothing, but the stream is complete: the kernel goes on delivering") {
     shutdown(late.ours.get(), SHUT_WR);
@@ -104,14 +104,14 @@ TEST_CASE("a late reset does not wait for a peer that takes nothing, or takes fo
     resets.close(std::move(late.ours), true);
     late.run(resets);
     CHECK(get(late.peers, late.written).size() == late.written);
-    CHECK(wait_for_end(late.peers) == End::fin);
+    CHECK(wait_for_end(late.peers) == End::kFin);
   }
   SECTION("for ever") {
     LateResets resets(*late.loop,
                       {.without_progress = std::chrono::hours(1), .in_all = std::chrono::milliseconds(20)});
     resets.close(std::move(late.ours), false);
     late.run(resets);
-    CHECK(wait_for_end(late.peers) == End::rst);
+    CHECK(wait_for_end(late.peers) == End::kRst);
   }
   SECTION("gone") {
     LateResets resets(*late.loop, kPatient);

@@ -77,16 +77,16 @@ TEST_CASE("relay matrix: killed in mid-stream, both ends are reset") {
   put(half.client, "last");
   shutdown(half.client.get(), SHUT_WR);
   REQUIRE(get(half.server, 4) == "last");
-  REQUIRE(wait_for_end(half.server) == End::fin);
+  REQUIRE(wait_for_end(half.server) == End::kFin);
   put(half.server, "first");
   REQUIRE(get(half.client, 5) == "first");
 
   agent.die(signal);
   for (const Legs* legs : {&silent, &talking, &full}) {
-    CHECK(wait_for_end(legs->client) == End::rst);
-    CHECK(wait_for_end(legs->server) == End::rst);
+    CHECK(wait_for_end(legs->client) == End::kRst);
+    CHECK(wait_for_end(legs->server) == End::kRst);
   }
-  CHECK(wait_for_end(half.client) == End::rst);
+  CHECK(wait_for_end(half.client) == End::kRst);
 }
 
 }  // namespace sockmesh::test

@@ -37,7 +37,7 @@ void check_finished(const Flow& flow, const Outcome& outcome) {
 }
 
 void check_reset(const Flow& flow, const Outcome& outcome, Scenario scenario) {
-  const bool by_client = scenario == Scenario::client_reset;
+  const bool by_client = scenario == Scenario::kClientReset;
   CHECK(outcome.reason == (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
   CHECK_FALSE(outcome.detail.empty());
   CHECK(outcome.progress.received() >= flow.server->report().received);

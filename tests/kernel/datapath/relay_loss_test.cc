@@ -21,15 +21,15 @@ constexpr Network kLossy{"loss", "delay 5ms loss 1.5% reorder 10% 50%", true};
 constexpr Network kReordering{"reordering", "delay 5ms 3ms reorder 25% 50%", false};
 
 uint64_t bytes_of(Scenario scenario) {
-  if (scenario == Scenario::tiny_writes) return 1000;
-  return scenario == Scenario::slow_reader ? 1'000'000 : 150'000;
+  if (scenario == Scenario::kTinyWrites) return 1000;
+  return scenario == Scenario::kSlowReader ? 1'000'000 : 150'000;
 }
 
 void run_matrix(const Cell& cell, const Network& network) {
   RelayWorld world(cell.lane);
   for (const Scenario scenario : all_scenarios()) {
     INFO(to_string(scenario));
-    const bool resets = scenario == Scenario::client_reset || scenario == Scenario::server_reset;
+    const bool resets = scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
     if (resets && network.loses) continue;
     std::vector<Flow> flows;
     for (uint64_t i = 0; i < 4; ++i) {

@@ -39,8 +39,8 @@ TEST_CASE("relay matrix: scenarios") {
     RelayWorld world(cell.lane);
     for (const Scenario scenario : all_scenarios()) {
       INFO(to_string(scenario));
-      const bool slow = scenario == Scenario::slow_reader;
-      const uint64_t bytes = scenario == Scenario::tiny_writes ? 3000 : slow ? 8 << 20 : 700'000;
+      const bool slow = scenario == Scenario::kSlowReader;
+      const uint64_t bytes = scenario == Scenario::kTinyWrites ? 3000 : slow ? 8 << 20 : 700'000;
       std::vector<Flow> flows;
       for (uint64_t i = 0; i < (slow ? 2u : 8u); ++i) {
         flows.push_back(make_flow(scenario, i, bytes, cell.ipv6));
@@ -50,7 +50,7 @@ TEST_CASE("relay matrix: scenarios") {
       for (const Flow& flow : flows) {
         const Outcome outcome = world.wait_for_outcome(flow.number);
         INFO("flow " << flow.number << ": " << to_string(outcome.reason) << ", " << outcome.detail);
-        if (scenario == Scenario::client_reset || scenario == Scenario::server_reset) {
+        if (scenario == Scenario::kClientReset || scenario == Scenario::kServerReset) {
           check_reset(flow, outcome, scenario);
         } else {
           check_finished(flow, outcome);
@@ -69,11 +69,11 @@ TEST_CASE("relay matrix: bytes, FIN and all, that were there before the relay") 
   INFO(describe(cell));
   RelayWorld world(cell.lane);
   std::vector<Flow> flows;
-  flows.push_back(make_flow(Scenario::upload, 1, 60'000, cell.ipv6));
-  flows.push_back(make_flow(Scenario::duplex, 2, 60'000, cell.ipv6));
-  flows.push_back(make_flow(Scenario::download, 3, 60'000, cell.ipv6));
-  flows.push_back(make_flow(Scenario::fin_first, 4, 0, cell.ipv6));
-  flows.push_back(make_flow(Scenario::echo, 5, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kUpload, 1, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kDuplex, 2, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kDownload, 3, 60'000, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kFinFirst, 4, 0, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kEcho, 5, 60'000, cell.ipv6));
   for (Flow& flow : flows) {
     for (StreamEnd* end : {flow.client.get(), flow.server.get()}) {
       for (int i = 0; i < 10; ++i) end->step();  // all it has to say before it hears anything
@@ -91,7 +91,7 @@ TEST_CASE("relay matrix: many flows at once") {
   std::vector<Flow> flows;
   uint64_t bytes = 0;
   for (uint64_t i = 0; i < 250; ++i) {
-    const auto scenario = i % 3 == 0 ? Scenario::echo : i % 3 == 1 ? Scenario::duplex : Scenario::upload;
+    const auto scenario = i % 3 == 0 ? Scenario::kEcho : i % 3 == 1 ? Scenario::kDuplex : Scenario::kUpload;
     flows.push_back(make_flow(scenario, i, 20'000 + i * 100, cell.ipv6));
     flows.back().number = world.relay(std::move(flows.back().sockets));
   }
@@ -124,7 +124,7 @@ TEST_CASE("relay matrix: an RST of a silent side, also after its FIN") {
   REQUIRE(get(peer, 5) == "hello");
   if (after_fin) {
     shutdown(breaker.get(), SHUT_WR);
-    REQUIRE(wait_for_end(peer) == End::fin);
+    REQUIRE(wait_for_end(peer) == End::kFin);
   }
   reset_close(breaker);
   const Outcome outcome = world.wait_for_outcome(flow);
@@ -136,7 +136,7 @@ TEST_CASE("relay matrix: an RST of a silent side, also after its FIN") {
     // The stream it had read was complete; its own words find nobody.
     EVENTUALLY(send(peer.get(), "x", 1, MSG_NOSIGNAL) < 0);
   } else {
-    CHECK(wait_for_end(peer) == End::rst);
+    CHECK(wait_for_end(peer) == End::kRst);
   }
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("relay matrix: last words followed at once by RST") {
     CHECK(outcome.progress.received() == (by_client ? size : 6));
     CHECK(outcome.progress.sent() == (by_client ? 6 : size));
     CHECK(get(peer, size) == words);
-    CHECK(wait_for_end(peer) == End::rst);
+    CHECK(wait_for_end(peer) == End::kRst);
   }
 }
 
@@ -194,7 +194,7 @@ TEST_CASE("relay matrix: a side that was reset before the relay began") {
   CHECK(get(peer, words.size()) == words);
   // After a FIN the stream was complete, and what the peer says finds nobody.
   const End end = wait_for_end(peer);
-  CHECK((end == End::rst || (after_fin && end == End::fin)));
+  CHECK((end == End::kRst || (after_fin && end == End::kFin)));
   CHECK(world.stats().watchdog_resets == 0);
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("a direct connection delivers last words followed at once by RST") {
   put(breaker, words);
   abrupt ? reset_close(breaker) : breaker.reset();
   CHECK(get(peer, words.size()) == words);
-  CHECK(wait_for_end(peer) == End::rst);
+  CHECK(wait_for_end(peer) == End::kRst);
 }
 
 TEST_CASE("relay matrix: idle timeout, restarted by any byte") {
@@ -237,8 +237,8 @@ TEST_CASE("relay matrix: idle timeout, restarted by any byte") {
   CHECK(outcome.progress.received() == rounds);
   CHECK(outcome.progress.sent() == rounds);
   CHECK(outcome.detail.empty());
-  CHECK(wait_for_end(legs.client) == End::fin);
-  CHECK(wait_for_end(legs.server) == End::fin);
+  CHECK(wait_for_end(legs.client) == End::kFin);
+  CHECK(wait_for_end(legs.server) == End::kFin);
 }
 
 TEST_CASE("relay matrix: maximum duration, of a busy flow") {
@@ -246,7 +246,7 @@ TEST_CASE("relay matrix: maximum duration, of a busy flow") {
   INFO(describe(cell));
   RelayWorld world(cell.lane);
   std::vector<Flow> flows;
-  flows.push_back(make_flow(Scenario::echo, 1, 1ull << 40, cell.ipv6));
+  flows.push_back(make_flow(Scenario::kEcho, 1, 1ull << 40, cell.ipv6));
   Flow& flow = flows.front();
   const auto start = monotonic_now();
   flow.number = world.relay(std::move(flow.sockets), {.max_duration = milliseconds(150)});
@@ -269,7 +269,7 @@ TEST_CASE("relay matrix: aborted and destroyed in the middle") {
     std::vector<Flow> flows;
     std::vector<StreamEnd*> ends;
     for (uint64_t i = 0; i < 10; ++i) {
-      flows.push_back(make_flow(i % 2 ? Scenario::echo : Scenario::duplex, i, 1ull << 40, cell.ipv6));
+      flows.push_back(make_flow(i % 2 ? Scenario::kEcho : Scenario::kDuplex, i, 1ull << 40, cell.ipv6));
       flows.back().number = world.relay(std::move(flows.back().sockets));
       ends.push_back(flows.back().client.get());
       ends.push_back(flows.back().server.get());
@@ -307,7 +307,7 @@ TEST_CASE("relay matrix: a reader that stops costs less than 8 MiB") {
   INFO(describe(cell) << (privileged ? ", privileged" : ""));
   RelayWorld world(cell.lane);
   if (!privileged) world.drop_capabilities();
-  FlowPlan plan = plan_flow(Scenario::upload, 1, 24 << 20);
+  FlowPlan plan = plan_flow(Scenario::kUpload, 1, 24 << 20);
   plan.server.stall_after = kHeaderBytes;
   Legs legs = connect_legs(cell.ipv6);
   const int client_fd = legs.client.get(), server_fd = legs.server.get();
@@ -349,8 +349,8 @@ TEST_CASE("relay matrix: several workers at once") {
   const size_t descriptors = open_descriptors();
   {
     RelayWorld world(lane, 4);
-    const Scenario scenarios[] = {Scenario::echo, Scenario::duplex, Scenario::server_half_close,
-                                  Scenario::upload};
+    const Scenario scenarios[] = {Scenario::kEcho, Scenario::kDuplex, Scenario::kServerHalfClose,
+                                  Scenario::kUpload};
     std::vector<Flow> flows;
     for (uint64_t i = 0; i < 64; ++i) {
       flows.push_back(make_flow(scenarios[i % 4], i, 150'000, i % 8 == 0));

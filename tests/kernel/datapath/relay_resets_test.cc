@@ -44,7 +44,7 @@ struct EarlyAnswer {
   const std::string answer = std::string(words.size, 'a');
   size_t unsent = 0;  // of the answer, what the answerer's kernel had not sent when it closed
   std::string got;
-  End end = End::none;
+  End end = End::kNone;
 
   void run() {
     const std::string bytes(65'536, 'u');
@@ -135,7 +135,7 @@ TEST_CASE("a direct connection loses of an early answer what its sender's kernel
   put(flow.answerer, flow.answer);
   flow.close_answerer();
   CHECK(flow.unsent == 200);
-  CHECK(wait_for_end(flow.uploader) == End::rst);
+  CHECK(wait_for_end(flow.uploader) == End::kRst);
 }
 
 TEST_CASE("relay matrix: an early answer whose sender closes with the request unread") {

@@ -35,7 +35,7 @@ TEST_CASE("a direct connection leaves the urgent byte out of the stream") {
   auto [speaker, reader] = tcp_pair(ipv6);
   CHECK(say_urgently(speaker, reader, "ab", "cd") == "abcd");
   shutdown(speaker.get(), SHUT_WR);
-  CHECK(wait_for_end(reader) == End::fin);
+  CHECK(wait_for_end(reader) == End::kFin);
 }
 
 TEST_CASE("relay matrix: the urgent byte is left out of the stream") {
@@ -61,8 +61,8 @@ TEST_CASE("relay matrix: the urgent byte is left out of the stream") {
     CHECK(world.progress(flow).lane != datapath::Lane::kSkSkb);
   }
   for (const Fd* end : {&legs.client, &legs.server}) shutdown(end->get(), SHUT_WR);
-  CHECK(wait_for_end(legs.client) == End::fin);
-  CHECK(wait_for_end(legs.server) == End::fin);
+  CHECK(wait_for_end(legs.client) == End::kFin);
+  CHECK(wait_for_end(legs.server) == End::kFin);
   const Outcome outcome = world.wait_for_outcome(flow);
   const uint64_t spoken = before.size() + after.size() + 9;
   CHECK(outcome.reason == CloseReason::kFinished);
@@ -82,9 +82,9 @@ TEST_CASE("relay matrix: an urgent byte that was there before the relay, and one
   CHECK(get(legs.server, 4) == "abcd");
   put_urgent(legs.client, '!');
   shutdown(legs.client.get(), SHUT_WR);
-  CHECK(wait_for_end(legs.server) == End::fin);
+  CHECK(wait_for_end(legs.server) == End::kFin);
   shutdown(legs.server.get(), SHUT_WR);
-  CHECK(wait_for_end(legs.client) == End::fin);
+  CHECK(wait_for_end(legs.client) == End::kFin);
   const Outcome outcome = world.wait_for_outcome(flow);
   CHECK(outcome.reason == CloseReason::kFinished);
   CHECK(outcome.progress.received() == 4);

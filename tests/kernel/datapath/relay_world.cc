@@ -202,17 +202,17 @@ std::string get(const Fd& fd, size_t size) {
 }
 
 std::ostream& operator<<(std::ostream& out, End end) {
-  return out << (end == End::fin ? "FIN" : end == End::rst ? "RST" : "nothing");
+  return out << (end == End::kFin ? "FIN" : end == End::kRst ? "RST" : "nothing");
 }
 
 End wait_for_end(const Fd& fd) {
   char buffer[4096];
   while (wait_readable(fd)) {
     const ssize_t got = recv(fd.get(), buffer, sizeof buffer, 0);
-    if (got == 0) return End::fin;
-    if (got < 0) return errno == ECONNRESET || errno == EPIPE ? End::rst : End::none;
+    if (got == 0) return End::kFin;
+    if (got < 0) return errno == ECONNRESET || errno == EPIPE ? End::kRst : End::kNone;
   }
-  return End::none;
+  return End::kNone;
 }
 
 void reset_close(Fd& fd) {

@@ -85,7 +85,7 @@ class RelayWorld {
 void put(const Fd& fd, const std::string& text);  // requires that all of it is taken
 bool wait_readable(const Fd& fd);
 std::string get(const Fd& fd, size_t size);  // less when the stream ends before
-enum class End { fin, rst, none };
+enum class End { kFin, kRst, kNone };
 std::ostream& operator<<(std::ostream& out, End end);
 End wait_for_end(const Fd& fd);  // reads until the stream ends; how it ended
 void reset_close(Fd& fd);        // with RST

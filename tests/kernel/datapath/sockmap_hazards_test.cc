@@ -55,7 +55,7 @@ void run_until_blocked(Conversation& flow) {
 
 TEST_CASE("a reader that stalls after a fast start costs a bounded number of bytes") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::upload, 1, 80 * kMiB);
+  FlowPlan plan = plan_flow(Scenario::kUpload, 1, 80 * kMiB);
   plan.server.stall_after = 32 * kMiB;  // fast enough for long enough that buffers have grown
   Conversation flow(world.open(), plan);
   REQUIRE(flow.run_until([&] { return flow.server.holding(); }) == "");
@@ -76,7 +76,7 @@ TEST_CASE("a reader that stalls after a fast start costs a bounded number of byt
 
 TEST_CASE("FIN right behind megabytes to a slow reader does not cut the tail off") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::upload, 2, 24 * kMiB);
+  FlowPlan plan = plan_flow(Scenario::kUpload, 2, 24 * kMiB);
   plan.server.read_chunk = 1 << 20;
   plan.server.read_pause_ms = 3;
   Conversation flow(world.open(), plan);
@@ -88,7 +88,7 @@ TEST_CASE("FIN right behind megabytes to a slow reader does not cut the tail off
 
 TEST_CASE("a client that reads only after its upload does not deadlock with a talking server") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::duplex, 3, 24 * kMiB);
+  FlowPlan plan = plan_flow(Scenario::kDuplex, 3, 24 * kMiB);
   plan.client.stall_after = 0;
   Conversation flow(world.open(), plan);
   REQUIRE(flow.run_until([&] { return flow.server.report().received == 24 * kMiB; }) == "");
@@ -98,7 +98,7 @@ TEST_CASE("a client that reads only after its upload does not deadlock with a ta
 
 TEST_CASE("both readers stall, then both go on") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::duplex, 4, 40 * kMiB);
+  FlowPlan plan = plan_flow(Scenario::kDuplex, 4, 40 * kMiB);
   plan.client.stall_after = plan.server.stall_after = 2 * kMiB;
   Conversation flow(world.open(), plan);
   run_until_blocked(flow);
@@ -112,7 +112,7 @@ TEST_CASE("both readers stall, then both go on") {
 // come.
 TEST_CASE("both readers stall, then one side is reset: the flow ends, and what arrives is right") {
   SockmapWorld world;
-  FlowPlan plan = plan_flow(Scenario::duplex, 8, 40 * kMiB);
+  FlowPlan plan = plan_flow(Scenario::kDuplex, 8, 40 * kMiB);
   plan.client.stall_after = plan.server.stall_after = 2 * kMiB;
   plan.client.peer_resets = true;
   Conversation flow(world.open(), plan);
@@ -131,7 +131,7 @@ TEST_CASE("both readers stall, then one side is reset: the flow ends, and what a
 TEST_CASE("bytes that came before the relay are delivered first") {
   SockmapWorld world;
   auto legs = SockmapWorld::connect();
-  FlowPlan plan = plan_flow(Scenario::duplex, 5, 300'000);
+  FlowPlan plan = plan_flow(Scenario::kDuplex, 5, 300'000);
   plan.client.hold_at = 90'000;
   StreamEnd client(std::move(legs.client), plan.client), server(std::move(legs.server), plan.server);
   StreamEnd* const both[] = {&client, &server};
@@ -147,7 +147,7 @@ TEST_CASE("a side that ended before the relay began leaves the flow to lane 0") 
   SockmapWorld world;
   const bool client_ends = GENERATE(true, false);
   auto legs = SockmapWorld::connect();
-  FlowPlan plan = plan_flow(client_ends ? Scenario::upload : Scenario::server_half_close, 6, 50'000);
+  FlowPlan plan = plan_flow(client_ends ? Scenario::kUpload : Scenario::kServerHalfClose, 6, 50'000);
   StreamEnd client(std::move(legs.client), plan.client), server(std::move(legs.server), plan.server);
   StreamEnd* const both[] = {&client, &server};
   StreamEnd& first = client_ends ? client : server;

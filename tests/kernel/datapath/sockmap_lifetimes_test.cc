@@ -168,7 +168,7 @@ TEST_CASE("switching lane 1 off and on in mid-flow keeps every byte") {
 
 TEST_CASE("a bulk echo goes on while lane 1 is switched off and on under it") {
   SockmapWorld world;
-  const FlowPlan plan = plan_flow(Scenario::echo, 7, 32 << 20);
+  const FlowPlan plan = plan_flow(Scenario::kEcho, 7, 32 << 20);
   auto flow = world.open();
   StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
   StreamEnd* const both[] = {&client, &server};
@@ -189,7 +189,7 @@ TEST_CASE("without a ring of its own a worker sees what was PASSed all the same"
   options.maps.rings = 0;
   options.maps.limit_skbs = 0;  // so that all is PASSed
   SockmapWorld world(options);
-  const FlowPlan plan = plan_flow(Scenario::duplex, 8, 8 << 20);
+  const FlowPlan plan = plan_flow(Scenario::kDuplex, 8, 8 << 20);
   auto flow = world.open();
   StreamEnd client(std::move(flow.client), plan.client), server(std::move(flow.server), plan.server);
   StreamEnd* const both[] = {&client, &server};

@@ -172,7 +172,7 @@ TEST_CASE("what is redirected between two readings is not sent because of that, 
   HeldUpload flow(world, false, false);
   bool happened = false;
   const auto first = world.progress(flow.flow, [&] {
-    before_next(Reading::send_queue, [&] {
+    before_next(Reading::kSendQueue, [&] {
       flow.upload(10'000);
       happened = true;
     });

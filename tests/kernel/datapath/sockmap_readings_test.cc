@@ -149,7 +149,7 @@ TEST_CASE("bytes that were PASSed stay behind the backlog, whatever is acknowled
   HeldBacklog::put(flow.client(), std::string(1000, 'B'));
   EVENTUALLY(flow.pair().counters(Side::kDownstream).passed == 1000);
 
-  before_next(Reading::send_queue, [&] { flow.acknowledge_some(); });
+  before_next(Reading::kSendQueue, [&] { flow.acknowledge_some(); });
   CHECK(flow.advance() == Step::kSoon);  // and so did not try to write
   CHECK_FALSE(event_waits());
   CHECK(flow.direction().copied() == 0);
@@ -167,7 +167,7 @@ TEST_CASE("FIN stays behind the backlog, whatever is acknowledged meanwhile") {
   REQUIRE(poll(&end, 1, 10'000) == 1);
   flow.direction().source_has_ended();
 
-  before_next(Reading::send_queue, [&] { flow.acknowledge_some(); });
+  before_next(Reading::kSendQueue, [&] { flow.acknowledge_some(); });
   CHECK(flow.advance() == Step::kSoon);
   CHECK_FALSE(event_waits());
   CHECK_FALSE(flow.direction().ended());

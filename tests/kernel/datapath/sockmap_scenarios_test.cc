@@ -16,7 +16,7 @@ constexpr uint64_t kBytes = 400'000;
 constexpr auto kDeadline = std::chrono::seconds(20);
 
 bool resets(Scenario scenario) {
-  return scenario == Scenario::client_reset || scenario == Scenario::server_reset;
+  return scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ TEST_CASE("scenarios through lane 1") {
   for (const Scenario scenario : all_scenarios()) {
     INFO(to_string(scenario) << (ipv6 ? " v6" : " v4")
                              << (backend == event::Backend::kEpoll ? " epoll" : " io_uring"));
-    const uint64_t bytes = scenario == Scenario::tiny_writes ? 2'000 : kBytes;
+    const uint64_t bytes = scenario == Scenario::kTinyWrites ? 2'000 : kBytes;
     std::vector<StreamEnd> ends;
     std::vector<size_t> flows;
     for (size_t i = 0; i < kFlows; ++i) {
@@ -57,7 +57,7 @@ TEST_CASE("scenarios through lane 1") {
       CHECK(outcome.progress.upstream_closed);
       // A slow reader's bytes are copied, and so are single bytes that pile up faster than the worker writes
       // them.
-      if (scenario != Scenario::slow_reader && scenario != Scenario::tiny_writes)
+      if (scenario != Scenario::kSlowReader && scenario != Scenario::kTinyWrites)
         CHECK(outcome.progress.moved[datapath::Lane::kSkSkb].received * 2 >= client.sent);
     }
   }

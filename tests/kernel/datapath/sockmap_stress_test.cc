@@ -33,9 +33,9 @@ void run_load(const Load& load, uint32_t seed) {
   SockmapWorld world(options);
   std::mt19937 random(seed);
   const auto up_to = [&](uint64_t most) { return std::uniform_int_distribution<uint64_t>(0, most)(random); };
-  constexpr Scenario kKinds[] = {Scenario::echo,     Scenario::duplex,       Scenario::duplex,
-                                 Scenario::download, Scenario::upload,       Scenario::server_half_close,
-                                 Scenario::echo,     Scenario::server_first, Scenario::fin_first};
+  constexpr Scenario kKinds[] = {Scenario::kEcho,     Scenario::kDuplex,      Scenario::kDuplex,
+                                 Scenario::kDownload, Scenario::kUpload,      Scenario::kServerHalfClose,
+                                 Scenario::kEcho,     Scenario::kServerFirst, Scenario::kFinFirst};
   std::vector<StreamEnd> ends;
   std::vector<datapath::Pair> waiting;
   std::vector<SpliceWish> wishes;
@@ -130,7 +130,7 @@ TEST_CASE("two workers share the maps", "[threads]") {
   std::vector<StreamEnd> ends;
   std::vector<std::pair<SockmapWorld*, size_t>> flows;
   for (size_t i = 0; i < 60; ++i) {
-    const FlowPlan plan = plan_flow(i % 3 ? Scenario::duplex : Scenario::echo, i, 200'000);
+    const FlowPlan plan = plan_flow(i % 3 ? Scenario::kDuplex : Scenario::kEcho, i, 200'000);
     SockmapWorld& world = i % 2 ? first : second;
     auto flow = world.open(i % 4 == 0);
     ends.emplace_back(std::move(flow.client), plan.client);

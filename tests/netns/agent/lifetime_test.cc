@@ -48,7 +48,7 @@ TEST_CASE("an agent that is told to end leaves in order") {
 
 TEST_CASE("a killed agent leaves nothing, and its flows end with RST") {
   TwoSidecars two;
-  const StreamRun held{.scenario = Scenario::echo, .flows = 10, .client_options = {"--hold-at", "30000"}};
+  const StreamRun held{.scenario = Scenario::kEcho, .flows = 10, .client_options = {"--hold-at", "30000"}};
   Process server = two.start_server(held);
   Process client = two.start_client(held);
   EVENTUALLY(client.output().find("holding") != std::string::npos);

@@ -25,7 +25,7 @@ TEST_CASE("1,000 concurrent streams through two sidecars and all workers") {
   TwoSidecars two;
   two.check({.flows = 10});
   const size_t client_before = two.client.descriptors(), store_before = two.store.descriptors();
-  two.check({.scenario = Scenario::duplex, .flows = sanitized() ? 200 : 1000, .bytes = 100'000});
+  two.check({.scenario = Scenario::kDuplex, .flows = sanitized() ? 200 : 1000, .bytes = 100'000});
   check_nothing_kept(two, client_before, store_before);
 }
 

@@ -16,11 +16,11 @@ void run_lossy(const std::string& data_path) {
         return skip("this kernel has no netem");
     }
   }
-  for (const Scenario scenario : {Scenario::echo, Scenario::duplex, Scenario::upload, Scenario::download,
-                                  Scenario::server_half_close, Scenario::tiny_writes}) {
+  for (const Scenario scenario : {Scenario::kEcho, Scenario::kDuplex, Scenario::kUpload, Scenario::kDownload,
+                                  Scenario::kServerHalfClose, Scenario::kTinyWrites}) {
     for (const bool ipv6 : {false, true}) {
       two.check({.scenario = scenario,
-                 .bytes = scenario == Scenario::tiny_writes ? 1000u : 150'000u,
+                 .bytes = scenario == Scenario::kTinyWrites ? 1000u : 150'000u,
                  .ipv6 = ipv6});
     }
   }

@@ -16,7 +16,7 @@ void run_matrix(const std::string& data_path, const std::string& lane) {
   for (const Scenario scenario : all_scenarios()) {
     for (const bool ipv6 : {false, true}) {
       two.check({.scenario = scenario,
-                 .bytes = scenario == Scenario::tiny_writes ? 5000u : 300'000u,
+                 .bytes = scenario == Scenario::kTinyWrites ? 5000u : 300'000u,
                  .ipv6 = ipv6});
     }
   }

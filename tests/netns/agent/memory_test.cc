@@ -63,7 +63,7 @@ uint64_t held_by(Agent& agent, uint16_t capture_port) {
 
 void stall(const std::string& data_path) {
   TwoSidecars two(data_path);
-  const StreamRun run{.scenario = Scenario::upload,
+  const StreamRun run{.scenario = Scenario::kUpload,
                       .flows = 1,
                       .bytes = 200 * kMiB,
                       .client_options = {"--stall-after", std::to_string(kMiB), "--timeout", "300"}};
@@ -116,18 +116,18 @@ TEST_CASE("a reader that stalls costs a bounded number of bytes with sockmap") {
 void mixed_load(const std::string& data_path) {
   TwoSidecars two(data_path);
   two.check({.flows = 10});
-  const StreamRun lasting{.scenario = Scenario::server_first,
+  const StreamRun lasting{.scenario = Scenario::kServerFirst,
                           .flows = 1,
                           .bytes = 100'000,
                           .client_options = {"--hold-at", "1000", "--timeout", "300"}};
   Process lasting_server = two.start_server(lasting), lasting_client = two.start_client(lasting);
   EVENTUALLY(two.store.open_flows() == 1);
   const uint64_t client_before = two.client.resident(), store_before = two.store.resident();
-  for (const auto& [scenario, flows, bytes] : {std::tuple{Scenario::duplex, 500, 100'000},
-                                               {Scenario::slow_reader, 200, 1'000'000},
-                                               {Scenario::upload, 200, 2'000'000},
-                                               {Scenario::tiny_writes, 100, 2000},
-                                               {Scenario::echo, 1000, 20'000}}) {
+  for (const auto& [scenario, flows, bytes] : {std::tuple{Scenario::kDuplex, 500, 100'000},
+                                               {Scenario::kSlowReader, 200, 1'000'000},
+                                               {Scenario::kUpload, 200, 2'000'000},
+                                               {Scenario::kTinyWrites, 100, 2000},
+                                               {Scenario::kEcho, 1000, 20'000}}) {
     INFO(data_path << ", " << to_string(scenario));
     const StreamRun run{.scenario = scenario,
                         .flows = flows,

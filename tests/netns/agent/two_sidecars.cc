@@ -37,10 +37,10 @@ metadata: {name: client-0, namespace: data, labels: {app: client}}
 status: {podIP: 10.12.3.10, podIPs: [{ip: 10.12.3.10}, {ip: "fd12::b"}]}
 )";
 
-uint16_t port_of(const StreamRun& run) { return run.scenario == Scenario::server_first ? 7001 : 7000; }
+uint16_t port_of(const StreamRun& run) { return run.scenario == Scenario::kServerFirst ? 7001 : 7000; }
 
 bool has_reset(Scenario scenario) {
-  return scenario == Scenario::client_reset || scenario == Scenario::server_reset;
+  return scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
 }
 
 uint64_t sum(const std::vector<AccessLine>& lines, uint64_t AccessLine::*field) {
@@ -83,7 +83,7 @@ Process TwoSidecars::start_server(const StreamRun& run) {
   for (const bool ipv6 : {false, true}) {
     argv.insert(argv.end(), {"--listen", store_pod.at(port_of(run), ipv6).to_string()});
   }
-  if (run.scenario == Scenario::server_first)
+  if (run.scenario == Scenario::kServerFirst)
     argv.insert(argv.end(), {"--greeting", std::to_string(run.bytes)});
   auto server = Process::start({.argv = argv, .netns = &store_pod.netns});
   REQUIRE(server);
@@ -144,7 +144,7 @@ void TwoSidecars::check(const StreamRun& run) {
   if (has_reset(run.scenario)) {
     // What was in flight when the RST came is lost, in a direct connection as well; that it came is what
     // counts.
-    const bool from_client = run.scenario == Scenario::client_reset;
+    const bool from_client = run.scenario == Scenario::kClientReset;
     CHECK((from_client ? sent_by_server : sent_by_client)["resets"] == run.flows);
     return;
   }

@@ -32,7 +32,7 @@ class Since {
 };
 
 struct StreamRun {
-  Scenario scenario = Scenario::echo;
+  Scenario scenario = Scenario::kEcho;
   int flows = 4;
   uint64_t bytes = 200'000;
   bool ipv6 = false;

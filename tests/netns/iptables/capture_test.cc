@@ -194,7 +194,7 @@ TEST_CASE("groups") {
   CHECK(ask(net.app.netns, {.to = net.peer.at(8080), .gid = 889}).starts_with("outbound "));
   options.reconcile = true;
   options.owner_groups = {.all = false, .list = {"888", "games"}};
-  REQUIRE(iptables::run_transaction(options, log) == iptables::Action::reconciled);
+  REQUIRE(iptables::run_transaction(options, log) == iptables::Action::kReconciled);
   CHECK(ask(net.app.netns, {.to = net.peer.at(8080), .gid = 888}).starts_with("outbound "));
   CHECK(ask(net.app.netns, {.to = net.peer.at(8080, true), .gid = 60}).starts_with("outbound "));
   CHECK(ask(net.app.netns, {.to = net.peer.at(8080), .gid = 889}).starts_with("server "));

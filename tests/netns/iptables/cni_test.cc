@@ -58,21 +58,21 @@ TEST_CASE("in CNI mode the machine's xtables lock is nobody's business") {
   const Fd machine = locked("/run/xtables.lock");
   const auto result = run_init(app.netns, kFlags);
   INFO(result.log);
-  CHECK(result.action == iptables::Action::applied);
+  CHECK(result.action == iptables::Action::kApplied);
 }
 
 TEST_CASE("in CNI mode the pod's namespace is the lock") {
   PodNetwork pods;
   Pod& app = pods.add("app");
   CHECK(apply_while_locked(app.netns, kFlags, locked("/run/netns/" + app.netns.name())) ==
-        iptables::Action::applied);
+        iptables::Action::kApplied);
 }
 
 TEST_CASE("otherwise the machine's lock is waited for") {
   PodNetwork pods;
   Pod& app = pods.add("app");
   CHECK(apply_while_locked(app.netns, "-b * -i * --force-iptables-binary legacy",
-                           locked("/run/xtables.lock")) == iptables::Action::applied);
+                           locked("/run/xtables.lock")) == iptables::Action::kApplied);
 }
 
 TEST_CASE("a pod with a user namespace of its own") {
@@ -107,7 +107,7 @@ TEST_CASE("a pod with a user namespace of its own") {
     const auto keep = [&](const std::string& line) { log += line + "\n"; };
     const auto action = iptables::run_transaction(options, keep);
     INFO(log << (action ? "" : action.error().error.message));
-    CHECK(action == iptables::Action::applied);
+    CHECK(action == iptables::Action::kApplied);
     CHECK(iptables::check_rules(options, keep)->empty());
   }
   kill(child, SIGKILL);

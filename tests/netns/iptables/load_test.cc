@@ -19,11 +19,12 @@ using iptables::Family;
 void load(const GoldenCase& golden, const iptables::Plan& plan, const iptables::GroupIds& groups) {
   const Netns netns("load");
   const iptables::Memory memory;
-  for (const Family family : {Family::v4, Family::v6}) {
-    if (family == Family::v6 && !plan.ipv6) continue;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    if (family == Family::kV6 && !plan.ipv6) continue;
     for (const char* kind : {"nft", "legacy"}) {
       INFO(golden.name << " " << kind);
-      const std::string program = fmt::format("{}-{}", family == Family::v4 ? "iptables" : "ip6tables", kind);
+      const std::string program =
+          fmt::format("{}-{}", family == Family::kV4 ? "iptables" : "ip6tables", kind);
       std::string saved;
       netns.run([&] {
         const auto restored = iptables::run_program(

@@ -15,7 +15,7 @@ iptables::Options options_of(const std::string& flags, const Netns& netns);
 
 struct InitResult {
   int exit_code = 0;
-  iptables::Action action = iptables::Action::skipped;
+  iptables::Action action = iptables::Action::kSkipped;
   std::string log;  // and the error
 };
 InitResult run_init(const Netns& netns, const std::string& flags);

@@ -91,10 +91,10 @@ void round(const std::string& kind, uint32_t seed) {
 
   const auto applied = run_init(netns, flags);
   INFO(applied.log);
-  REQUIRE(applied.action == Action::applied);
+  REQUIRE(applied.action == Action::kApplied);
   CHECK(check_init(netns, flags) == kNothing);
   const std::string wanted = picture_of(netns);
-  CHECK(run_init(netns, flags).action == Action::unchanged);
+  CHECK(run_init(netns, flags).action == Action::kUnchanged);
   CHECK(changed_lines(wanted, picture_of(netns)) == kNothing);
 
   for (int i = 0; i < 2; ++i) {
@@ -103,14 +103,14 @@ void round(const std::string& kind, uint32_t seed) {
     CHECK(!check_init(netns, flags).empty());
     const auto repaired = run_init(netns, flags + " --reconcile");
     INFO(repaired.log);
-    CHECK(repaired.action == Action::reconciled);
+    CHECK(repaired.action == Action::kReconciled);
     CHECK(check_init(netns, flags) == kNothing);
   }
   remove_strangers(netns, program);
 
   const auto cleaned = run_init(netns, flags + " --cleanup-only");
   INFO(cleaned.log);
-  CHECK(cleaned.action == Action::cleaned);
+  CHECK(cleaned.action == Action::kCleaned);
   CHECK(changed_lines(before, picture_of(netns)) == kNothing);
 }
 

@@ -27,7 +27,7 @@ void prove(const std::string& backend) {
   INFO(result.log);
   REQUIRE(result.exit_code == 0);
   CHECK(check_init(app.netns, flags).empty());
-  CHECK(run_init(app.netns, flags).action == iptables::Action::unchanged);
+  CHECK(run_init(app.netns, flags).action == iptables::Action::kUnchanged);
 
   for (const bool ipv6 : {false, true}) {
     INFO((ipv6 ? "IPv6 " : "IPv4 ") << backend);

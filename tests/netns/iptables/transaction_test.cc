@@ -33,9 +33,9 @@ TEST_CASE("a second run changes nothing") {
   OnePod pod;
   add_foreign_rules(pod.netns, "nft");
   const std::string before = picture_of(pod.netns);
-  REQUIRE(run_init(pod.netns, kSidecar).action == Action::applied);
+  REQUIRE(run_init(pod.netns, kSidecar).action == Action::kApplied);
   const std::string after = picture_of(pod.netns);
-  CHECK(run_init(pod.netns, kSidecar).action == Action::unchanged);
+  CHECK(run_init(pod.netns, kSidecar).action == Action::kUnchanged);
   CHECK(changed_lines(after, picture_of(pod.netns)) == kNothing);
   // Istio's --force-apply fails on the chains that exist; and nothing has happened.
   CHECK(run_init(pod.netns, kSidecar + " --force-apply").exit_code == 1);
@@ -43,16 +43,16 @@ TEST_CASE("a second run changes nothing") {
   // Other flags are drift, and not written over what is there unless told so.
   CHECK(run_init(pod.netns, kSidecar + " -o 25").exit_code == 1);
   CHECK(changed_lines(after, picture_of(pod.netns)) == kNothing);
-  CHECK(run_init(pod.netns, kSidecar + " -o 25 --reconcile").action == Action::reconciled);
+  CHECK(run_init(pod.netns, kSidecar + " -o 25 --reconcile").action == Action::kReconciled);
   CHECK(check_init(pod.netns, kSidecar + " -o 25").empty());
-  CHECK(run_init(pod.netns, kSidecar + " --cleanup-only").action == Action::cleaned);
+  CHECK(run_init(pod.netns, kSidecar + " --cleanup-only").action == Action::kCleaned);
   CHECK(changed_lines(before, picture_of(pod.netns)) == kNothing);
 }
 
 TEST_CASE("a run with --skip-rule-apply or --dry-run leaves everything alone") {
   OnePod pod;
   const std::string before = picture_of(pod.netns);
-  CHECK(run_init(pod.netns, kSidecar + " --skip-rule-apply").action == Action::skipped);
+  CHECK(run_init(pod.netns, kSidecar + " --skip-rule-apply").action == Action::kSkipped);
   CHECK(changed_lines(before, picture_of(pod.netns)) == kNothing);
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("what was there first stays: an address, a policy route, a rule that r
   const auto result = run_init(pod.netns, flags);
   INFO(result.log);
   REQUIRE(result.exit_code == 0);
-  CHECK(run_init(pod.netns, flags).action == Action::unchanged);
+  CHECK(run_init(pod.netns, flags).action == Action::kUnchanged);
   CHECK(check_init(pod.netns, flags).empty());
   REQUIRE(run_init(pod.netns, flags + " --cleanup-only").exit_code == 0);
   CHECK(changed_lines(before, picture_of(pod.netns)) == kNothing);
@@ -121,7 +121,7 @@ TEST_CASE("an earlier rule of somebody else is not drift") {
   in_pod(pod.netns, "iptables-nft -t nat -A OUTPUT -p tcp --dport 80 -j ACCEPT");
   REQUIRE(run_init(pod.netns, kSidecar).exit_code == 0);
   CHECK(check_init(pod.netns, kSidecar).empty());
-  CHECK(run_init(pod.netns, kSidecar).action == Action::unchanged);
+  CHECK(run_init(pod.netns, kSidecar).action == Action::kUnchanged);
 }
 
 TEST_CASE("a failed probe brings back what was there") {
@@ -225,10 +225,10 @@ TEST_CASE("no connection escapes while rules are repaired") {
   for (int round = 0; round < 6; ++round) {
     const int before = asked;
     in_pod(app.netns, "iptables-nft -t nat -A ISTIO_INBOUND -p tcp --dport 1 -j RETURN");
-    CHECK(run_init(app.netns, both + " --reconcile").action == Action::reconciled);
+    CHECK(run_init(app.netns, both + " --reconcile").action == Action::kReconciled);
     // Here several tables change, so the guard stands for a moment.
-    CHECK(run_init(app.netns, both + " --drop-invalid -o 25 --reconcile").action == Action::reconciled);
-    CHECK(run_init(app.netns, both + " --reconcile").action == Action::reconciled);
+    CHECK(run_init(app.netns, both + " --drop-invalid -o 25 --reconcile").action == Action::kReconciled);
+    CHECK(run_init(app.netns, both + " --reconcile").action == Action::kReconciled);
     EVENTUALLY(asked > before + 2);
   }
   stop = true;
@@ -259,7 +259,7 @@ TEST_CASE("the back end that holds rules is used") {
   const auto first = run_init(pod.netns, kSidecar);
   INFO(first.log);
   CHECK(first.log.find("using iptables-legacy, ip6tables-nft") != std::string::npos);
-  CHECK(run_init(pod.netns, kSidecar).action == Action::unchanged);
+  CHECK(run_init(pod.netns, kSidecar).action == Action::kUnchanged);
 }
 
 TEST_CASE("a second run stays with the back end of the first") {
@@ -267,7 +267,7 @@ TEST_CASE("a second run stays with the back end of the first") {
   REQUIRE(run_init(pod.netns, kSidecar).log.find("using iptables-nft") != std::string::npos);
   // By looking at it, somebody registers the legacy table, which then prints like one with rules.
   in_pod(pod.netns, "iptables-legacy -t nat -L -n");
-  CHECK(run_init(pod.netns, kSidecar).action == Action::unchanged);
+  CHECK(run_init(pod.netns, kSidecar).action == Action::kUnchanged);
 }
 
 }  // namespace sockmesh::test

@@ -37,9 +37,9 @@ struct Played {
     return launcher;
   }
 
-  std::string choose(BinaryChoice choice = BinaryChoice::automatic, bool may_write = true) {
+  std::string choose(BinaryChoice choice = BinaryChoice::kAutomatic, bool may_write = true) {
     const Launcher with = launcher();
-    const auto backend = Backend::choose(with, Family::v4, choice, may_write);
+    const auto backend = Backend::choose(with, Family::kV4, choice, may_write);
     return backend ? backend->name() : backend.error().message;
   }
 };
@@ -62,7 +62,7 @@ TEST_CASE("legacy if it holds rules, else nft, else the plain name") {
   CHECK(Played{{{legacy, kRules}, {nft, kOurs}}}.choose() == nft);  // ours stay where they are
   CHECK(Played{{{legacy, kOurs}, {nft, kOurs}}}.choose() == legacy);
   CHECK(Played{{{plain, kEmpty}}}.choose() == plain);
-  CHECK(Played{{{legacy, kEmpty}, {nft, kEmpty}}}.choose(BinaryChoice::legacy) == legacy);
+  CHECK(Played{{{legacy, kEmpty}, {nft, kEmpty}}}.choose(BinaryChoice::kLegacy) == legacy);
 }
 
 TEST_CASE("what is missing is named") {
@@ -70,10 +70,10 @@ TEST_CASE("what is missing is named") {
         "no usable iptables: iptables-legacy iptables-legacy-save: not found; iptables-nft "
         "iptables-nft-save: not "
         "found; iptables iptables-save: not found");
-  CHECK(Played{}.choose(BinaryChoice::nft) ==
+  CHECK(Played{}.choose(BinaryChoice::kNft) ==
         "--force-iptables-binary 'nft': iptables-nft is not usable: iptables-nft-save: not found");
   Played no_module{{{"iptables-nft", kEmpty}}, "table `nat' does not exist\n", {}};
-  CHECK(no_module.choose(BinaryChoice::nft) ==
+  CHECK(no_module.choose(BinaryChoice::kNft) ==
         "--force-iptables-binary 'nft': iptables-nft is not usable: the nat table is not to be had, is its "
         "kernel "
         "module there? (table `nat' does not exist)");
@@ -85,7 +85,7 @@ TEST_CASE("usability is tried with a rule that matches nothing, by those who may
   const auto wrote = [](const std::string& command) { return command.find("-p 255") != std::string::npos; };
   CHECK(std::count_if(played.ran.begin(), played.ran.end(), wrote) == 2);
   played.ran.clear();
-  played.choose(BinaryChoice::automatic, false);
+  played.choose(BinaryChoice::kAutomatic, false);
   CHECK(std::count_if(played.ran.begin(), played.ran.end(), wrote) == 0);
 }
 
@@ -93,7 +93,7 @@ TEST_CASE("legacy waits for the xtables lock, nft has none") {
   for (const bool legacy : {true, false}) {
     Played played{{{legacy ? "iptables-legacy" : "iptables-nft", kRules}}, "", {}};
     const Launcher launcher = played.launcher();
-    const auto backend = Backend::choose(launcher, Family::v4, BinaryChoice::automatic, false);
+    const auto backend = Backend::choose(launcher, Family::kV4, BinaryChoice::kAutomatic, false);
     REQUIRE(backend);
     (void)backend->apply("*nat\nCOMMIT\n");
     CHECK(played.ran.back() ==
@@ -110,7 +110,7 @@ TEST_CASE("exit codes of restore are explained") {
     return Outcome{restore ? 4 : 0, "",
                    restore ? "Another app is currently holding the xtables lock.\n" : ""};
   };
-  const auto backend = Backend::choose(launcher, Family::v6, BinaryChoice::nft, false);
+  const auto backend = Backend::choose(launcher, Family::kV6, BinaryChoice::kNft, false);
   REQUIRE(backend);
   CHECK(backend->apply("*nat\nCOMMIT\n").error().message ==
         "ip6tables-nft-restore resource problem (is the xtables lock held?): Another app is currently "

@@ -59,7 +59,7 @@ Compared look_at(const std::string& saved, const Memory& memory = {}) {
   const Plan plan = small_plan();
   const SavedState state = parse_save(saved);
   const GroupIds groups;
-  const Running running{Family::v4, state, memory, groups};
+  const Running running{Family::kV4, state, memory, groups};
   Compared compared;
   const auto findings = compare(plan, running);
   for (const Finding& finding : findings) compared.findings.push_back(to_string(finding));
@@ -145,7 +145,7 @@ TEST_CASE("restoration puts ours back where they were") {
       parse_save(replaced(kAsWanted, "-A OUTPUT -o", "-A OUTPUT -p tcp -j DOCKER\n-A OUTPUT -o"));
   const SavedState now =
       parse_save("*nat\n:OUTPUT ACCEPT\n:ISTIO_REDIRECT -\n-A OUTPUT -p tcp -j DOCKER\nCOMMIT\n");
-  const std::string document = restoration_document(plan, {Family::v4, now, memory, groups}, before);
+  const std::string document = restoration_document(plan, {Family::kV4, now, memory, groups}, before);
   CHECK(document.starts_with("*nat\n-F ISTIO_REDIRECT\n-X ISTIO_REDIRECT\n-N ISTIO_INBOUND\n"));
   CHECK(document.find("-I OUTPUT 2 -o eth1 -j RETURN\n-I OUTPUT 3 -j ISTIO_OUTPUT\n") != std::string::npos);
   CHECK(document.find("DOCKER") == std::string::npos);

@@ -80,9 +80,9 @@ TEST_CASE("rules that were there are known again") {
   memory.available = true;
   REQUIRE(remember(launcher, memory, {{"v4-nat", true}, {"v4-nat-OUTPUT", true}}, state, {}));
   const auto& rules = state.tables[0].rules;
-  CHECK(memory.knows(Family::v4, "nat", rules[0]));
-  CHECK_FALSE(memory.knows(Family::v6, "nat", rules[0]));
-  CHECK_FALSE(memory.knows(Family::v4, "nat", rules[1]));  // not a chain of ours
+  CHECK(memory.knows(Family::kV4, "nat", rules[0]));
+  CHECK_FALSE(memory.knows(Family::kV6, "nat", rules[0]));
+  CHECK_FALSE(memory.knows(Family::kV4, "nat", rules[1]));  // not a chain of ours
   CHECK(memory.notes.contains("v4-absent-nat-PREROUTING"));
   CHECK_FALSE(memory.notes.contains("v4-absent-nat-OUTPUT"));
   CHECK(script.starts_with("add table inet sockmesh-init\ndelete table inet sockmesh-init\nadd table"));

@@ -91,7 +91,7 @@ TEST_CASE("every flag has its short form and its variable") {
       {nullptr, "--network-namespace", "NETWORK_NAMESPACE", "/n",
        [](const Options& o) { return o.network_namespace == "/n"; }},
       {nullptr, "--force-iptables-binary", "FORCE_IPTABLES_BINARY", "nft",
-       [](const Options& o) { return o.binary == BinaryChoice::nft; }},
+       [](const Options& o) { return o.binary == BinaryChoice::kNft; }},
       {nullptr, nullptr, "ISTIO_OUTBOUND_OWNER_GROUPS", "java,202",
        [](const Options& o) { return !o.owner_groups.all && o.owner_groups.list.size() == 2; }},
       {nullptr, nullptr, "ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "888",
@@ -204,13 +204,13 @@ TEST_CASE("unknown flags take a word with them unless it is a flag") {
 }
 
 TEST_CASE("commands") {
-  CHECK(parse({"istio-iptables", "-n"}).command == Command::apply);
-  CHECK(parse({"check", "-b", "*"}).command == Command::check);
-  CHECK(parse({"istio-iptables", "explain"}).command == Command::explain);
-  CHECK(parse({"-h"}).command == Command::help);
+  CHECK(parse({"istio-iptables", "-n"}).command == Command::kApply);
+  CHECK(parse({"check", "-b", "*"}).command == Command::kCheck);
+  CHECK(parse({"istio-iptables", "explain"}).command == Command::kExplain);
+  CHECK(parse({"-h"}).command == Command::kHelp);
   const auto line =
       parse({"trace", "10.0.0.1", "--uid", "5", "10.0.0.2", "--udp", "53", "--interface", "net1"});
-  CHECK(line.command == Command::trace);
+  CHECK(line.command == Command::kTrace);
   CHECK(line.trace.uid == 5);
   CHECK(line.trace.udp);
   CHECK(line.trace.port == 53);

@@ -24,13 +24,13 @@ std::string fate(const std::string& question, const std::string& flags) {
   REQUIRE(capture);
   const Trace result = trace(capture->plan, make_packet(line->trace, facts.addresses), facts.group_ids);
   switch (result.fate) {
-    case Trace::Fate::untouched:
+    case Trace::Fate::kUntouched:
       return "untouched";
-    case Trace::Fate::redirected:
+    case Trace::Fate::kRedirected:
       return fmt::format("redirected {}", result.port);
-    case Trace::Fate::transparent:
+    case Trace::Fate::kTransparent:
       return fmt::format("transparent {}", result.port);
-    case Trace::Fate::dropped:
+    case Trace::Fate::kDropped:
       return "dropped";
   }
   return {};
