@@ -1,7 +1,6 @@
 #include "iptables/probe.h"
 
 #include <arpa/inet.h>
-#include <linux/netfilter_ipv4.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,6 +14,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/local_delivery.h"
+#include "interception/listening_socket.h"
+#include "interception/original_destination.h"
 #include "iptables/trace.h"
 
 namespace sockmesh::iptables {
@@ -34,29 +35,6 @@ struct Ends {
 Ends ends(Family family, uint16_t port) {
   const bool v6 = family == Family::kV6;
   return {{IpAddress::loopback(v6), 0}, {local_delivery_address(v6), port}};
-}
-
-Result<Fd> listen_on(const SocketAddress& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return fail(os_error("socket"));
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  sockaddr_storage storage;
-  const socklen_t length = address.to_sockaddr(storage);
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 || listen(fd.get(), 16) != 0)
-    return fail(os_error("listening on " + address.to_string()));
-  return fd;
-}
-
-// SO_ORIGINAL_DST is option 80 of either protocol.
-std::optional<SocketAddress> original_destination(int fd, Family family) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  const int level = family == Family::kV4 ? IPPROTO_IP : IPPROTO_IPV6;
-  if (getsockopt(fd, level, SO_ORIGINAL_DST, &storage, &length) != 0) return std::nullopt;
-  const auto address = SocketAddress::from(reinterpret_cast<sockaddr*>(&storage), length);
-  return address ? std::optional(*address) : std::nullopt;
 }
 
 // In the child: only system calls. The raw ones, because glibc's wrappers speak to the other threads first,
@@ -119,7 +97,8 @@ class FamilyProbe {
   Result<void> listen_both() {
     Result<void> inbound;
     for (const uint16_t port : {options_.inbound_port, options_.proxy_port}) {
-      auto fd = listen_on({ends_.client.ip, port});
+      // An agent may listen there already, or come while we do.
+      auto fd = interception::listen_on({ends_.client.ip, port}, {.group = interception::PortGroup::kMember});
       if (fd)
         listeners_.push_back(*std::move(fd));
       else if (port == options_.inbound_port)
@@ -140,7 +119,9 @@ class FamilyProbe {
       for (const pollfd& entry : fds) {
         if (ready <= 0 || !entry.revents) continue;
         const Fd accepted(accept4(entry.fd, nullptr, nullptr, SOCK_CLOEXEC));
-        if (accepted && original_destination(accepted.get(), family_) == ends_.target) return true;
+        if (!accepted) continue;
+        const auto captured = interception::original_destination(accepted.get(), options_.inbound_port);
+        if (captured && captured->destination == ends_.target) return true;
       }
     }
   }

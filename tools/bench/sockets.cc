@@ -5,6 +5,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
+
+#include "interception/listening_socket.h"
 
 namespace sockmesh::bench {
 
@@ -14,15 +17,12 @@ void die(const std::string& what) {
 }
 
 Fd listen_on(const SocketAddress& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_storage storage{};
-  const socklen_t length = address.to_sockaddr(storage);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0)
-    die("bind " + address.to_string());
-  if (listen(fd.get(), 1024) != 0) die("listen " + address.to_string());
-  return fd;
+  auto fd = interception::listen_on(address, {});
+  if (!fd) {
+    std::fprintf(stderr, "sm-bench: %s\n", fd.error().message.c_str());
+    std::exit(1);
+  }
+  return std::move(*fd);
 }
 
 Fd connect_to(const SocketAddress& address) {

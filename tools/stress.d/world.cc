@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/strings.h"
+#include "interception/listening_socket.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
 
@@ -50,14 +51,9 @@ status: {podIP: 10.12.3.10, podIPs: [{ip: 10.12.3.10}, {ip: "fd12::b"}]}
 }
 
 Fd listen_at(const SocketAddress& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_storage storage{};
-  const socklen_t length = address.to_sockaddr(storage);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 || ::listen(fd.get(), 64) != 0)
-    throw std::runtime_error(os_error("listen " + address.to_string()).message);
-  return fd;
+  auto fd = interception::listen_on(address, {});
+  if (!fd) throw std::runtime_error(fd.error().message);
+  return std::move(*fd);
 }
 
 // All threads of a process come before everybody else. What was redirected waits for a worker of the kernel,

@@ -1,8 +1,7 @@
 // An application that the mesh cannot reach where it listens.
-#include <sys/socket.h>
-
 #include <catch2/catch.hpp>
 
+#include "interception/listening_socket.h"
 #include "mesh.h"
 
 namespace sockmesh::test {
@@ -11,12 +10,9 @@ namespace {
 Fd listen_at(Pod& pod, const std::string& address) {
   Fd fd;
   pod.netns.run([&] {
-    const SocketAddress at = SocketAddress::parse(address).value();
-    fd = Fd(socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_storage storage{};
-    const socklen_t length = at.to_sockaddr(storage);
-    REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0);
-    REQUIRE(listen(fd.get(), 8) == 0);
+    auto made = interception::listen_on(SocketAddress::parse(address).value(), {});
+    REQUIRE(made);
+    fd = std::move(*made);
   });
   return fd;
 }
