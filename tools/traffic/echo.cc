@@ -1,10 +1,10 @@
-// sm-echo: the demo's application. Answers each line with a prefix before it, as the TCP echo servers of
-// Istio's own examples do, and can speak first.
+// sm-echo: an application for pods of demo and tests. Answers each line with a prefix before it, as the TCP
+// echo servers of Istio's own examples do, and can speak first.
 //
 //   sm-echo 9000 one                      "hello" -> "one hello"
 //   sm-echo 3333 "" "Welcome to pod v1."  says so to everybody who connects, then echoes
 //
-// A thread a connection; enough for a demo.
+// A thread a connection; enough for that.
 #include <netinet/in.h>
 #include <sys/socket.h>
 
