@@ -10,44 +10,24 @@
 #include "interception/listening_socket.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
+#include "two_pods.h"
 
 namespace sockmesh::stress {
 
 namespace {
 
 constexpr uint16_t kFirstPort = 20000;
-const char* const kService4 = "10.0.40.1";
-const char* const kService6 = "fd40::1";
 // An idle agent stays below 10 MB; what the allocator keeps of a few thousand flows comes on top.
 constexpr uint64_t kResidentAfter = 32'000'000;
 constexpr size_t kDescriptorsMore = 8;  // made on first use
 
 std::string manifests(size_t slots) {
-  std::string text = fmt::format(R"(apiVersion: v1
-kind: Service
-metadata: {{name: store, namespace: data}}
-spec:
-  clusterIP: {0}
-  clusterIPs: [{0}, "{1}"]
-  ipFamilies: [IPv4, IPv6]
-  ipFamilyPolicy: PreferDualStack
-  selector: {{app: store}}
-  ports:
-)",
-                                 kService4, kService6);
-  for (size_t i = 0; i < slots; ++i)
-    text += fmt::format("  - {{name: tcp-{0}, port: {0}}}\n", kFirstPort + i);
-  return text + R"(---
-apiVersion: v1
-kind: Pod
-metadata: {name: store-0, namespace: data, labels: {app: store}}
-status: {podIP: 10.12.4.10, podIPs: [{ip: 10.12.4.10}, {ip: "fd12::c"}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: client-0, namespace: data, labels: {app: client}}
-status: {podIP: 10.12.3.10, podIPs: [{ip: 10.12.3.10}, {ip: "fd12::b"}]}
-)";
+  std::vector<std::pair<std::string, uint16_t>> ports;
+  for (size_t i = 0; i < slots; ++i) {
+    const auto port = static_cast<uint16_t>(kFirstPort + i);
+    ports.emplace_back(fmt::format("tcp-{}", port), port);
+  }
+  return test::two_pods(ports);
 }
 
 Fd listen_at(const SocketAddress& address) {
@@ -75,8 +55,8 @@ bool is_trouble(std::string_view line) {
 
 World::World(const WorldOptions& options)
     : options_(options),
-      client_pod_(mesh_.pod("client-0", "10.12.3.10")),
-      server_pod_(mesh_.pod("store-0", "10.12.4.10")) {
+      client_pod_(mesh_.pod("client-0", test::kClientIp)),
+      server_pod_(mesh_.pod("store-0", test::kStoreIp)) {
   mesh_.apply("two.yaml", manifests(options_.slots));
   disturb_network();
   for (const auto& [pod, name] : {std::pair{&client_pod_, "client-0"}, {&server_pod_, "store-0"}}) {
@@ -130,7 +110,7 @@ std::vector<Listener> World::listen() {
 }
 
 SocketAddress World::service(bool ipv6) const {
-  return {IpAddress::parse(ipv6 ? kService6 : kService4).value(), 0};
+  return {IpAddress::parse(ipv6 ? test::kStoreService6 : test::kStoreService4).value(), 0};
 }
 
 void World::change_configuration(uint64_t how) {

@@ -6,36 +6,15 @@
 #include "base/strings.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
+#include "two_pods.h"
 
 namespace sockmesh::test {
 namespace {
 
-const char* const kManifests = R"(
-apiVersion: v1
-kind: Service
-metadata: {name: store, namespace: data}
-spec:
-  clusterIP: 10.0.40.1
-  clusterIPs: [10.0.40.1, "fd40::1"]
-  ipFamilies: [IPv4, IPv6]
-  ipFamilyPolicy: PreferDualStack
-  selector: {app: store}
-  ports:
-  - {name: tcp-streams, port: 7000}
-  - {name: tcp-greeting, port: 7001}
-  - {name: tcp-redis, port: 6379}
-  - {name: tcp-postgres, port: 5432}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: store-0, namespace: data, labels: {app: store}}
-status: {podIP: 10.12.4.10, podIPs: [{ip: 10.12.4.10}, {ip: "fd12::c"}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: client-0, namespace: data, labels: {app: client}}
-status: {podIP: 10.12.3.10, podIPs: [{ip: 10.12.3.10}, {ip: "fd12::b"}]}
-)";
+std::string manifests() {
+  return two_pods(
+      {{"tcp-streams", 7000}, {"tcp-greeting", 7001}, {"tcp-redis", 6379}, {"tcp-postgres", 5432}});
+}
 
 uint16_t port_of(const StreamRun& run) { return run.scenario == Scenario::kServerFirst ? 7001 : 7000; }
 
@@ -68,14 +47,14 @@ double Since::metric(const std::string& name, const std::map<std::string, std::s
 }
 
 TwoSidecars::TwoSidecars(const std::string& data_path)
-    : client_pod(mesh.pod("client-0", "10.12.3.10")),
-      store_pod(mesh.pod("store-0", "10.12.4.10")),
-      client((mesh.apply("two.yaml", kManifests),
+    : client_pod(mesh.pod("client-0", kClientIp)),
+      store_pod(mesh.pod("store-0", kStoreIp)),
+      client((mesh.apply("two.yaml", manifests()),
               mesh.sidecar(client_pod, "client-0", {.ns = "data", .data_path = data_path}))),
       store(mesh.sidecar(store_pod, "store-0", {.ns = "data", .data_path = data_path})) {}
 
 SocketAddress TwoSidecars::service(uint16_t port, bool ipv6) const {
-  return {IpAddress::parse(ipv6 ? "fd40::1" : "10.0.40.1").value(), port};
+  return {IpAddress::parse(ipv6 ? kStoreService6 : kStoreService4).value(), port};
 }
 
 Process TwoSidecars::start_server(const StreamRun& run) {
