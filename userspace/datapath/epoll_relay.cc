@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/disturb.h"
-#include "datapath/user_sockets.h"
+#include "datapath/flow_sockets.h"
 
 namespace sockmesh::datapath {
 

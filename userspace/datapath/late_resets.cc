@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/tcp_socket.h"
-#include "datapath/user_sockets.h"
+#include "datapath/flow_sockets.h"
 
 namespace sockmesh::datapath {
 

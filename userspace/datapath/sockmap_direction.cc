@@ -8,8 +8,8 @@
 
 #include "base/arithmetic.h"
 #include "base/disturb.h"
+#include "datapath/flow_sockets.h"
 #include "datapath/socket_bounds.h"
-#include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
 

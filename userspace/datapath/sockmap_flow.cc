@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/disturb.h"
+#include "datapath/flow_sockets.h"
 #include "datapath/socket_bounds.h"
 #include "datapath/sockmap_lane.h"
-#include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
 

@@ -9,7 +9,7 @@
 // (datapath/sockmap_direction.h) copies until it has caught up. Ends: FIN both ways, each passed on after its
 // backlog has drained; a reset or an error on either side, which resets the other after what had come before;
 // what the owner decides (idle, deadline, abort). How the sockets are closed then is decided for all lanes in
-// datapath/user_ends.h.
+// datapath/flow_ends.h.
 //
 // Thread rule: that of the loop. The owner may destroy the flow at any time, from `ended` too; a flow
 // destroyed while it runs resets both sides.
@@ -21,10 +21,10 @@
 #include <optional>
 #include <string>
 
+#include "datapath/flow_ends.h"
 #include "datapath/relay.h"
 #include "datapath/sockmap_direction.h"
 #include "datapath/sockmap_insertion.h"
-#include "datapath/user_ends.h"
 #include "event/watched_fd.h"
 
 namespace sockmesh::datapath {

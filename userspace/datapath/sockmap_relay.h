@@ -12,9 +12,9 @@
 #include <functional>
 #include <memory>
 
+#include "datapath/lane_policy.h"
 #include "datapath/relay.h"
 #include "datapath/sockmap_lane.h"
-#include "datapath/sockmap_policy.h"
 
 namespace sockmesh::datapath {
 

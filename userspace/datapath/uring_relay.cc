@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/disturb.h"
+#include "datapath/flow_sockets.h"
 #include "datapath/uring_queue.h"
 #include "datapath/user_flow.h"
-#include "datapath/user_sockets.h"
 #include "event/uring_loop.h"
 
 namespace sockmesh::datapath {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/tcp_socket.h"
+#include "datapath/flow_sockets.h"
 #include "datapath/socket_bounds.h"
-#include "datapath/user_sockets.h"
 
 namespace sockmesh::datapath {
 

@@ -5,8 +5,8 @@
 #include <array>
 #include <optional>
 
+#include "datapath/flow_ends.h"
 #include "datapath/relay.h"
-#include "datapath/user_ends.h"
 #include "datapath/user_timers.h"
 #include "event/watched_fd.h"
 

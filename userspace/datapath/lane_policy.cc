@@ -1,5 +1,5 @@
 // The thresholds, each with its reason.
-#include "datapath/sockmap_policy.h"
+#include "datapath/lane_policy.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // How flows end: what is passed on, what is flushed first, and how each socket is closed.
-#include "datapath/user_ends.h"
+#include "datapath/flow_ends.h"
 
 #include <catch2/catch.hpp>
 

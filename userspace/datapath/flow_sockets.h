@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/fd.h"
-#include "datapath/user_ends.h"
+#include "datapath/flow_ends.h"
 
 namespace sockmesh::datapath {
 

@@ -1,5 +1,5 @@
 // The policy's decisions as a table.
-#include "datapath/sockmap_policy.h"
+#include "datapath/lane_policy.h"
 
 #include <catch2/catch.hpp>
 

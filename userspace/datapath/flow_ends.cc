@@ -1,4 +1,4 @@
-#include "datapath/user_ends.h"
+#include "datapath/flow_ends.h"
 
 namespace sockmesh::datapath {
 

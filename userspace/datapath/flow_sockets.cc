@@ -1,4 +1,4 @@
-#include "datapath/user_sockets.h"
+#include "datapath/flow_sockets.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
