@@ -6,15 +6,17 @@ namespace sockmesh::upstream {
 
 std::optional<PortRange> ports_beside(const std::optional<PortRange>& seen) {
   if (!seen) return kQuietPorts;
-  // A range that reaches up to here usually begins at what it has as its first port and ends far above: the
-  // client goes upwards from where it was seen, so what lies below is the better part.
-  const uint32_t below = seen->first - kQuietPorts.first;
-  if (below >= kFewestPorts) return PortRange{kQuietPorts.first, static_cast<uint16_t>(seen->first - 1)};
-  const uint32_t above = kQuietPorts.last - seen->last;
-  // It may still come nearer: the far half.
-  const uint32_t far = above - above / 2;
-  if (far >= kFewestPorts)
-    return PortRange{static_cast<uint16_t>(kQuietPorts.last - far + 1), kQuietPorts.last};
+  // It may come nearer, from either side: Linux goes upwards through its range from any port of it, and then
+  // begins again with the first. So the far half of what is left, if that is enough.
+  const uint32_t below = seen->first - kQuietPorts.first, above = kQuietPorts.last - seen->last;
+  const uint32_t far_below = below - below / 2, far_above = above - above / 2;
+  const auto from_first = [](uint32_t count) {
+    return PortRange{kQuietPorts.first, static_cast<uint16_t>(kQuietPorts.first + count - 1)};
+  };
+  if (far_below >= kFewestPorts) return from_first(far_below);
+  if (below >= kFewestPorts) return from_first(below);
+  if (far_above >= kFewestPorts)
+    return PortRange{static_cast<uint16_t>(kQuietPorts.last - far_above + 1), kQuietPorts.last};
   return std::nullopt;
 }
 

@@ -17,8 +17,9 @@
 //
 // So the agent keeps to ports that no client takes by itself: Linux's ephemeral ports begin at 32768, those
 // of other systems at 49152. Of a client that was seen to come from below (net.ipv4.ip_local_port_range
-// widened), the part where it was not seen is left; of one that uses all ports, those just behind its latest
-// one, which Linux, going upwards, takes last. The caller also leaves out pairs that it knows to be in use.
+// widened), the far half of the part where it was not seen is left; of one that uses all ports, those just
+// behind its latest one, which Linux, going upwards, takes last. The caller also leaves out pairs that it
+// knows to be in use.
 //
 // Ports below 1024 are never taken: to some services they mean that root is calling. Thus 31,744 connections
 // from one client address to one address and port can stand (or rest in TIME_WAIT) at a time; what is beyond

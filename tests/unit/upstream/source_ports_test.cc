@@ -18,8 +18,10 @@ TEST_CASE("ports beside those that a client takes") {
     Seen seen, chosen;
   } rows[] = {
       {std::nullopt, kQuietPorts},
-      {PortRange{20000, 20000}, PortRange{1024, 19999}},  // below, where it comes last
-      {PortRange{10000, 32767}, PortRange{1024, 9999}},   // "10000 65535"
+      {PortRange{20000, 20000}, PortRange{1024, 10511}},  // the far half below
+      {PortRange{10000, 32767}, PortRange{1024, 5511}},   // "10000 65535"
+      {PortRange{3071, 32767}, PortRange{1024, 2047}},    // of just enough, half
+      {PortRange{3070, 32767}, PortRange{1024, 3069}},    // half would be too few
       {PortRange{2048, 32767}, PortRange{1024, 2047}},    // just enough
       {PortRange{2047, 32767}, std::nullopt},             // one port too few
       {PortRange{1024, 4999}, PortRange{18884, 32767}},   // old systems: the far half above
