@@ -51,9 +51,10 @@ TEST_CASE("namespaces and what runs in them end with the object") {
     path = "/run/netns/" + netns.name();
     CHECK(std::filesystem::exists(path));
     // A child that left its group and its parent, as a daemon does.
-    pid = parse_number<pid_t>(
-              trim(must_run({"bash", "-c", "setsid sleep 100 >/dev/null 2>&1 & echo $!"}, &netns)))
-              .value_or(0);
+    const char* const daemon =
+        "setsid sleep 100 >/dev/null 2>&1 & "
+        "until [ \"$(cut -d' ' -f5 /proc/$!/stat)\" = $! ]; do :; done; echo $!";  // leads a group of its own
+    pid = parse_number<pid_t>(trim(must_run({"bash", "-c", daemon}, &netns))).value_or(0);
     REQUIRE(pid > 0);
     CHECK(kill(pid, 0) == 0);
   }
