@@ -273,7 +273,8 @@ void SockmapRelay::abort() {
 void SockmapRelay::finish(CloseReason reason, std::string detail) {
   look_.reset();
   lane_.counters().add_bytes(before_.moved);
-  if (before_.moved[Lane::kSkSkb].both() > 0) before_.lane = Lane::kSkSkb;
+  // What moved bytes, not where the flow was when it ended.
+  before_.lane = before_.moved[Lane::kSkSkb].both() > 0 ? Lane::kSkSkb : copying_lane(lane_.loop().backend());
   before_.lane_reason = reason_;
   bulk_.set(false);
   busy_.set(false);

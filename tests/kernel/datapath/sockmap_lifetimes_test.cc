@@ -199,6 +199,21 @@ TEST_CASE("without a ring of its own a worker sees what was PASSed all the same"
   CHECK(progress.moved[datapath::Lane::kSkSkb].received == 0);
 }
 
+TEST_CASE("a flow that has ended is said to be of the lane that moved its bytes") {
+  const bool talks = GENERATE(true, false);
+  SockmapWorld::Options options;
+  options.backend = event::Backend::kIoUring;
+  SockmapWorld world(options);
+  auto flow = world.open();
+  if (talks) say(flow.client, flow.server, std::string(2000, 'q'));
+  flow.client.reset();
+  flow.server.reset();
+  const auto outcome = world.wait_for_outcome(flow.flow);
+  CHECK(outcome.reason == CloseReason::kFinished);
+  CHECK(outcome.progress.received() == (talks ? 2000 : 0));
+  CHECK(outcome.progress.lane == (talks ? Lane::kSkSkb : Lane::kIoUring));
+}
+
 TEST_CASE("in mode auto a talking flow is spliced") {
   SockmapWorld world;
   auto talk = world.open(false, SpliceWish::kMeasured);
