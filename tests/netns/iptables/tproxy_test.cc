@@ -72,8 +72,9 @@ TEST_CASE("TPROXY with a list of ports") {
   REQUIRE(result.exit_code == 0);
   for (const bool ipv6 : {false, true}) {
     for (int again = 0; again < 3; ++again) {
-      CHECK(ask(peer.netns, {.to = app.at(8080, ipv6), .from_port = 20001})
-                .starts_with("proxy, then application "));
+      const std::string answer = ask(peer.netns, {.to = app.at(8080, ipv6), .from_port = 20001});
+      CAPTURE(ipv6, again, answer);
+      CHECK(answer.starts_with("proxy, then application "));
     }
     CHECK(ask(peer.netns, {.to = app.at(8082, ipv6)}).starts_with("application "));
   }
