@@ -62,8 +62,7 @@ datapath::LaneStats lane_sums(const Agent& agent) {
 
 model::Lane user_lane(const Agent& agent) { return datapath::copying_lane(agent.workers.front()->backend()); }
 
-std::vector<admin::LaneStatus> lane_statuses(const Agent& agent) {
-  const datapath::LaneStats sums = lane_sums(agent);
+std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const datapath::LaneStats& sums) {
   std::vector<admin::LaneStatus> lanes;
   const auto add = [&](model::Lane lane, bool available, bool enabled, std::string verdict) {
     const auto& counts = sums.lanes[lane];
@@ -108,7 +107,7 @@ admin::AgentStatus status(const Agent& agent) {
         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
                     to_string(*options.disturbance))));
 
-  status.lanes = lane_statuses(agent);
+  status.lanes = lane_statuses(agent, lane_sums(agent));
   for (const auto& worker : agent.workers) {
     const datapath::LaneStats stats = worker->lane_stats();
     status.workers.push_back({worker->index(),
@@ -139,7 +138,7 @@ std::string metrics(const Agent& agent) {
   totals.config_rejected = agent.configuration->status().rejected;
   totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
   totals.draining = agent.draining;
-  for (const admin::LaneStatus& lane : lane_statuses(agent))
+  for (const admin::LaneStatus& lane : lane_statuses(agent, sums))
     totals.lanes.push_back({lane.lane, lane.available && lane.enabled, lane.flows_total, lane.flows_active,
                             sums.lanes[lane.lane].bytes});
   return telemetry::prometheus_text(counters, totals);

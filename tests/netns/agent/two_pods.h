@@ -2,6 +2,7 @@
 // Service store, in namespace data.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
