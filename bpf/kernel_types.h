@@ -38,6 +38,7 @@ struct tcp_sock {
 	__u32 copied_seq; /* first byte not yet read */
 	__u32 write_seq;  /* end of what was put into the send queue */
 	__u32 snd_una;    /* first byte not yet acknowledged */
+	__u32 snd_wnd;    /* bytes from there on that the peer has room for */
 	__u32 urg_seq;    /* the urgent byte, while urg_data is not 0 */
 	__u16 urg_data;
 };

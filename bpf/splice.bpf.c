@@ -21,8 +21,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
-/* A power of two, equal to max_entries of both maps below; set before the program is loaded. */
+/* A power of two, equal to max_entries of the three maps below; set before the program is loaded. */
 const volatile __u32 slots = 1024;
+
+/* For tools/stress: how often, and how long at most, time passes between two steps. With 0 the code is not there. */
+const volatile __u32 stall_percent;
+const volatile __u32 stall_nanoseconds = 1;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
@@ -39,6 +43,22 @@ struct {
 	__type(value, struct splice_direction);
 } directions SEC(".maps");
 
+/*
+ * One for both directions of a flow, at the lower of their slots; zero when a flow begins, since its queues are empty
+ * then and the first look() sees it. It is not in their records because user space has those mapped.
+ */
+struct splice_flow {
+	struct bpf_spin_lock lock;
+	__u16 spared[2]; /* of each direction, the one of the lower slot first: see fits() */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct splice_flow);
+} flows SEC(".maps");
+
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -53,6 +73,24 @@ struct {
 } rings SEC(".maps");
 
 struct splice_control control;
+
+#define STALL_TURNS 65536 /* of some 30 ns: above the longest stall there is */
+
+static long stall_turn(__u32 index, __u64 *end)
+{
+	return bpf_ktime_get_ns() >= *end;
+}
+
+/* A moment between two steps, in which the other direction may take its own. */
+static __always_inline void stall(void)
+{
+	__u64 end;
+
+	if (!stall_percent || bpf_get_prandom_u32() % 100 >= stall_percent)
+		return;
+	end = bpf_ktime_get_ns() + bpf_get_prandom_u32() % stall_nanoseconds;
+	bpf_loop(STALL_TURNS, stall_turn, &end, 0);
+}
 
 static __always_inline struct splice_direction *find(__u64 cookie, __u32 *slot)
 {
@@ -93,23 +131,22 @@ static __always_inline void tell(__u32 ring_index, __u32 slot)
 }
 
 /*
- * The segment goes to recv(). User space is told when this begins; afterwards it keeps reading until it has written
- * everything. It stops by storing its count and then looking at `passed`; here `passed` is stored before the count
- * is looked at (the atomic add is a full barrier): so at least one side sees the other, and no byte is left behind.
+ * Counts the segment as left to recv(), and says whether user space has to be told: when this begins; afterwards it
+ * keeps reading until it has written everything. It stops by storing its count and then looking at `passed`; here
+ * `passed` is stored before the count is looked at (the atomic add is a full barrier): so at least one side sees the
+ * other, and no byte is left behind.
  */
-static __always_inline int pass(struct splice_direction *d, __u32 slot, __u32 len, __u8 reason)
+static __always_inline int count_passed(struct splice_direction *d, __u32 len, __u8 reason)
 {
-	__u64 before, word;
+	__u64 before;
 
 	WRITE_ONCE(d->credit, 0);
 	d->credit_skbs = 0;
 	before = __sync_fetch_and_add(&d->passed, len);
-	word = READ_ONCE(d->user_word);
-	if (word == (before | SPLICE_ARMED)) {
-		d->pass_reason = reason;
-		tell(d->ring, slot);
-	}
-	return SK_PASS;
+	if (READ_ONCE(d->user_word) != (before | SPLICE_ARMED))
+		return 0;
+	d->pass_reason = reason;
+	return 1;
 }
 
 #define CUT_STEP 4095 /* bpf_skb_adjust_room's limit */
@@ -153,29 +190,27 @@ static __always_inline int has_passed(struct splice_direction *d)
 {
 	__u64 written = READ_ONCE(d->user_word) & SPLICE_COUNT_MASK;
 
-	return written < __sync_fetch_and_add(&d->passed, 0);
+	return written < READ_ONCE(d->passed);
 }
 
-/*
- * Whether user space has bytes of this direction to read, or is about to. The owner marks that it is about to, then
- * counts the bytes, then takes the mark away: hence this order, in which the atomic read is a full barrier.
- */
-static __always_inline int is_passing(struct splice_direction *d)
-{
-	__u8 turning = READ_ONCE(d->state) & SPLICE_TURNING;
+/* A segment that no credit covers, and what was looked up for it before the lock of its flow was taken. */
+struct uncovered {
+	__u32 len;
+	struct splice_direction *own, *reverse;
+	struct tcp_sock *source, *target; /* 0: not to be seen */
+	__u16 *spared;
+	__u32 source_queued, target_queued; /* segments that wait for their workers */
+};
 
-	return has_passed(d) || turning;
-}
-
-/* Whether the bytes on the way to `source`, the other direction's, are many. */
-static __always_inline int is_crowded(struct splice_direction *reverse, struct bpf_sock *source)
+/* Whether the bytes on the way to the source's peer, the other direction's, are many. */
+static __always_inline int is_crowded(const struct uncovered *u)
 {
+	struct splice_direction *reverse = u->reverse;
 	__u64 written = READ_ONCE(reverse->user_word) & SPLICE_COUNT_MASK;
-	struct tcp_sock *tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
 
-	if (!tcp || !(READ_ONCE(reverse->state) & SPLICE_HAS_BASE))
+	if (!u->source || !(READ_ONCE(reverse->state) & SPLICE_HAS_BASE))
 		return 0;
-	return (__s32)((__u32)(READ_ONCE(reverse->redirected) + written) - (tcp->snd_una - reverse->base_seq)) >
+	return (__s32)((__u32)(READ_ONCE(reverse->redirected) + written) - (u->source->snd_una - reverse->base_seq)) >
 	       crowd();
 }
 
@@ -189,22 +224,22 @@ static __always_inline __u32 queue_length(struct tcp_sock *tcp)
 }
 
 /*
- * Whether bytes of the other direction wait in the queue of `source` or are on their way into it. The lock of
- * `source` is held, so neither its worker nor user space writes to it: write_seq stands still. What user space has
- * written and not yet published makes the difference negative; it writes only when nothing waits.
+ * Whether bytes of the other direction wait in the queue of the source or are on their way into it. The source is
+ * locked, so neither its worker nor user space writes to it: write_seq stands still. What user space has written and
+ * not yet published makes the difference negative; it writes only when nothing waits.
  */
-static __always_inline int queue_is_taken(struct splice_direction *reverse, struct bpf_sock *source)
+static __always_inline int queue_is_taken(const struct uncovered *u)
 {
-	struct tcp_sock *tcp = source ? bpf_skc_to_tcp_sock(source) : 0;
+	struct splice_direction *reverse = u->reverse;
 	__u8 state = READ_ONCE(reverse->state);
 	__u32 promised = READ_ONCE(reverse->promised);
 	__u32 written = READ_ONCE(reverse->user_word); /* its low half */
 
-	if (!tcp || !(state & SPLICE_HAS_BASE))
+	if (!u->source || !(state & SPLICE_HAS_BASE))
 		return 0;
 	if (state & SPLICE_URGENT) /* it promises nothing any more, and user space leaves urgent bytes out */
-		return queue_length(tcp) > 0;
-	return (__s32)(promised + written - (tcp->write_seq - reverse->base_seq)) > 0;
+		return u->source_queued > 0;
+	return (__s32)(promised + written - (u->source->write_seq - reverse->base_seq)) > 0;
 }
 
 /* The target, as seen a moment ago. */
@@ -212,36 +247,24 @@ struct view {
 	__s32 free;        /* of its send buffer, in SPLICE_COST units, when the backlog has gone there */
 	__s32 outstanding; /* bytes on their way to its peer */
 	__s32 backlog;     /* of these, what waits for its worker */
-	__u32 queued;      /* segments that wait for its worker */
 };
 
 /*
- * Looks at the target. Called when the flow's user lane is empty, so all of `placed` was redirected or written: what
- * is not in the target's send queue yet waits for its worker.
+ * Looks at the target. Called when the direction's user lane is empty, so all of `placed` was redirected or written:
+ * what is not in the target's send queue yet waits for its worker.
  *
- * The target is not locked. write_seq is read before sk_wmem_queued, so that bytes on their way from the backlog
- * into the send queue are counted twice rather than not at all. All differences of sequence numbers are modulo 2^32
- * and less than 2^31 apart.
+ * The target is not locked: what waits may have got there before this returns. write_seq is read before
+ * sk_wmem_queued, so that bytes on their way from the backlog into the send queue are counted twice rather than not
+ * at all. All differences of sequence numbers are modulo 2^32 and less than 2^31 apart.
  */
-static __always_inline int look(struct splice_direction *d, struct view *view)
+static __always_inline void look(const struct uncovered *u, struct view *view)
 {
-	__u32 placed = (__u32)(d->redirected + d->passed), write_seq, acked_seq;
-	struct bpf_sock *target = bpf_map_lookup_elem(&sockets, &d->target);
-	struct tcp_sock *tcp;
-	__s32 room;
-
-	if (!target)
-		return 0;
-	tcp = bpf_skc_to_tcp_sock(target);
-	if (!tcp) {
-		bpf_sk_release(target);
-		return 0;
-	}
-	acked_seq = READ_ONCE(tcp->snd_una);
-	write_seq = READ_ONCE(tcp->write_seq);
-	room = READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_sndbuf) - READ_ONCE(tcp->inet_conn.icsk_inet.sk.sk_wmem_queued);
-	view->queued = queue_length(tcp);
-	bpf_sk_release(target);
+	struct splice_direction *d = u->own;
+	struct sock *target = &u->target->inet_conn.icsk_inet.sk;
+	__u32 placed = (__u32)(d->redirected + d->passed);
+	__u32 acked_seq = READ_ONCE(u->target->snd_una);
+	__u32 write_seq = READ_ONCE(u->target->write_seq);
+	__s32 room = READ_ONCE(target->sk_sndbuf) - READ_ONCE(target->sk_wmem_queued);
 
 	if (!(d->state & SPLICE_HAS_BASE)) {
 		d->base_seq = write_seq - placed;
@@ -249,8 +272,9 @@ static __always_inline int look(struct splice_direction *d, struct view *view)
 	}
 	view->outstanding = placed - (acked_seq - d->base_seq);
 	view->backlog = placed - (write_seq - d->base_seq);
-	view->free = room - 2 * view->backlog - SPLICE_SKB_OVERHEAD * (__s32)view->queued;
-	return 1;
+	view->free = room - 2 * view->backlog - SPLICE_SKB_OVERHEAD * (__s32)u->target_queued;
+	if (view->backlog == 0)
+		*u->spared = 0;
 }
 
 /*
@@ -260,102 +284,162 @@ static __always_inline int look(struct splice_direction *d, struct view *view)
  * direction has redirected is not acknowledged yet: they would queue up behind the backlog, charged to nobody, so that
  * the target's window stays open for as long as the worker has not run; and a reset would take them with it.
  */
-static __always_inline __u8 grant(struct splice_direction *d, struct view *view, struct bpf_sock *source)
+static __always_inline __u8 grant(const struct uncovered *u, const struct view *view)
 {
-	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
+	struct splice_direction *d = u->own;
 	__s32 soft = SPLICE_SOFT(control.limit_bytes), credit;
 
 	/* What it may still redirect was granted before. */
-	if (reverse && view->outstanding > crowd())
-		__sync_lock_test_and_set(&reverse->credit, 0);
-	if (reverse && (is_passing(reverse) || is_crowded(reverse, source)))
+	if (view->outstanding > crowd())
+		__sync_lock_test_and_set(&u->reverse->credit, 0);
+	if (has_passed(u->reverse) || is_crowded(u))
 		return SPLICE_REASON_REVERSE;
-	if (view->queued >= control.limit_skbs)
+	if (u->target_queued >= control.limit_skbs)
 		return SPLICE_REASON_QUEUE;
 	if (view->outstanding >= soft)
 		return SPLICE_REASON_LIMIT;
 	credit = view->free;
 	if (credit > 2 * (soft - view->outstanding))
 		credit = 2 * (soft - view->outstanding);
-	d->credit_skbs = control.limit_skbs - view->queued;
-	/* Stored, and then looked again: the other direction marks that it turns, and then takes the credit away. */
-	__sync_lock_test_and_set(&d->credit, credit);
-	if (reverse && is_passing(reverse)) {
-		WRITE_ONCE(d->credit, 0);
-		return SPLICE_REASON_REVERSE;
-	}
+	d->credit_skbs = control.limit_skbs - u->target_queued;
+	WRITE_ONCE(d->credit, credit);
 	return SPLICE_REASON_ROOM;
 }
 
-/* Takes the credit for one segment. It is counted as promised first: see turn(). */
+static __always_inline void promise(struct splice_direction *d, __u32 len)
+{
+	WRITE_ONCE(d->promised, d->promised + len);
+}
+
+/* Takes the credit for one segment. It is counted as promised first: see decide(). */
 static __always_inline int take_credit(struct splice_direction *d, __u32 len)
 {
 	__s32 cost = SPLICE_COST(len);
 
 	if (READ_ONCE(d->credit) < cost || d->credit_skbs == 0)
 		return 0;
-	WRITE_ONCE(d->promised, d->promised + len);
+	promise(d, len);
 	if ((__s32)__sync_fetch_and_sub(&d->credit, cost) < cost) {
-		WRITE_ONCE(d->promised, d->promised - len);
+		promise(d, -len);
 		return 0;
 	}
 	d->credit_skbs--;
 	return 1;
 }
 
-/* The segment was promised; the helper's SK_DROP means "no such target", and would lose acknowledged bytes. */
-static __always_inline int redirect(struct __sk_buff *skb, struct splice_direction *d, __u32 len)
+/*
+ * Whether a segment may go beyond the bounds that are usual: within those that are hard. What the send queue has no
+ * room for must at least lie in its peer's window: then the peer's kernel takes it, whether or not anybody reads, and
+ * the backlog waits for no application. Segments are counted by themselves from the moment on when none waited: what
+ * the queue is long of may be the other direction's, PASSed by the thousand.
+ */
+static __always_inline int fits(const struct uncovered *u, const struct view *view)
 {
-	if (bpf_sk_redirect_map(skb, &sockets, d->target, 0) != SK_PASS) {
-		WRITE_ONCE(d->promised, d->promised - len);
-		return 0;
-	}
-	d->redirected += len;
-	return 1;
+	__s32 end = view->outstanding + (__s32)u->len;
+
+	return (view->free >= (__s32)SPLICE_COST(u->len) || end <= (__s32)READ_ONCE(u->target->snd_wnd)) &&
+	       end <= (__s32)control.limit_bytes && *u->spared < SPLICE_SPARED_SKBS * control.limit_skbs;
 }
 
 /*
- * The direction is about to PASS. It must not begin to while the queue of its source holds bytes of the other
- * direction: what is PASSed would wait behind them, and be lost with them when the source is reset, an answer for
- * example whose sender closes with the request unread. Nor while bytes of its own wait in the queue of its target: the
- * other direction would find them there when its turn comes, and whichever way it went, one of the two would wait
- * behind the other. So then the segment is redirected once more, beyond the bounds that are usual but within those that
- * are hard; until the worker has come, which takes no peer's help. Where the other direction is PASSed already, the
- * second reason has come too late, and one segment more would only stand in its way.
+ * Why the segment has to be PASSed; SPLICE_REASON_NONE when it was promised to the target.
  *
- * And while it PASSes, nothing may be redirected into that queue. The two directions run on two processors: here the
- * mark is set and the other's credit taken away, then it is looked what the other has promised; there a segment is
- * promised, then the credit for it taken; and when credit is granted, it is stored and then the mark looked at. Each
- * second step is a full barrier, so at least one of the two sees the other.
+ * A direction must not begin to PASS while the queue of its source holds bytes of the other direction: what is PASSed
+ * would wait behind them, and be lost with them when the source is reset, an answer for example whose sender closes
+ * with the request unread. Nor while bytes of its own wait in the queue of its target: the other direction would find
+ * them there when its turn comes, and whichever way it went, one of the two would wait behind the other. So then the
+ * segment is redirected once more; until the worker has come, which takes no peer's help. Where the other direction is
+ * PASSed already, the second reason has come too late, and one segment more would only stand in its way.
+ *
+ * And while a direction PASSes, nothing may be redirected into the queue of its source. So the two, which run on two
+ * processors, decide one after the other, under the lock of their flow. What credit covers takes no lock: it is
+ * promised first, and the credit taken then; here the other's credit is taken away, and then looked at what it has
+ * promised. Each second step is a full barrier, so it is either seen or refused.
  */
-static __always_inline int turn(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len, __u8 reason,
-                                struct view *view, int looked)
+static __always_inline __u8 decide(const struct uncovered *u)
 {
-	struct splice_direction *reverse = bpf_map_lookup_elem(&directions, &d->target);
-	int taken = 0, spare = 0;
+	struct splice_direction *d = u->own;
+	__u64 word = READ_ONCE(d->user_word);
+	__u8 reason = SPLICE_REASON_DISARMED;
+	struct view view;
+	int taken;
 
-	WRITE_ONCE(d->state, d->state | SPLICE_TURNING);
-	if (reverse) {
-		__sync_lock_test_and_set(&reverse->credit, 0);
-		taken = queue_is_taken(reverse, skb->sk);
+	if ((word & SPLICE_COUNT_MASK) != d->passed) /* it goes on */
+		return reason;
+	look(u, &view);
+	/* Switched off or disarmed, it begins to PASS with as much care as at any other time. */
+	if ((word & SPLICE_ARMED) && READ_ONCE(control.enabled)) {
+		reason = grant(u, &view);
+		if (take_credit(d, u->len))
+			return SPLICE_REASON_NONE;
 	}
-	if (looked || look(d, view))
-		spare = (taken || (view->backlog > 0 && !(reverse && has_passed(reverse)))) &&
-		        view->free >= (__s32)SPLICE_COST(len) &&
-		        view->outstanding + (__s32)len <= (__s32)control.limit_bytes &&
-		        view->queued < SPLICE_SPARED_SKBS * control.limit_skbs;
-	if (spare) {
-		WRITE_ONCE(d->promised, d->promised + len);
-		if (redirect(skb, d, len)) {
-			WRITE_ONCE(d->state, d->state & ~SPLICE_TURNING);
-			__sync_fetch_and_add(&control.spared, 1);
-			return SK_PASS;
-		}
+	__sync_lock_test_and_set(&u->reverse->credit, 0);
+	taken = queue_is_taken(u);
+	if ((taken || (view.backlog > 0 && !has_passed(u->reverse))) && fits(u, &view)) {
+		promise(d, u->len);
+		++*u->spared;
+		__sync_fetch_and_add(&control.spared, 1);
+		return SPLICE_REASON_NONE;
 	}
 	if (taken)
 		__sync_fetch_and_add(&control.behind, 1);
-	pass(d, slot, len, reason);
-	WRITE_ONCE(d->state, d->state & ~SPLICE_TURNING);
+	return reason;
+}
+
+/* The segment was promised; the helper's SK_DROP means "no such target", and would lose acknowledged bytes. */
+static __always_inline int redirect(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len)
+{
+	stall();
+	if (bpf_sk_redirect_map(skb, &sockets, d->target, 0) != SK_PASS) {
+		promise(d, -len);
+		if (count_passed(d, len, SPLICE_REASON_NO_TARGET))
+			tell(d->ring, slot);
+		return SK_PASS;
+	}
+	d->redirected += len;
+	return SK_PASS;
+}
+
+/* A segment that no credit covers; `reason`: why it has to be PASSed whatever the target can take. */
+static __always_inline int without_credit(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len,
+                                          __u8 reason)
+{
+	__u32 lower = slot < d->target ? slot : d->target;
+	struct splice_flow *flow = bpf_map_lookup_elem(&flows, &lower);
+	struct uncovered u = {.len = len, .own = d, .reverse = bpf_map_lookup_elem(&directions, &d->target)};
+	struct bpf_sock *target = bpf_map_lookup_elem(&sockets, &d->target);
+	struct bpf_sock *source = skb->sk;
+	int begins = 0;
+
+	if (target)
+		u.target = bpf_skc_to_tcp_sock(target);
+	if (u.target)
+		u.target_queued = queue_length(u.target);
+	else
+		reason = SPLICE_REASON_NO_TARGET;
+	if (source)
+		u.source = bpf_skc_to_tcp_sock(source);
+	if (u.source)
+		u.source_queued = queue_length(u.source);
+	stall();
+	if (flow && u.reverse) { /* always */
+		u.spared = &flow->spared[slot != lower];
+		bpf_spin_lock(&flow->lock);
+		if (reason == SPLICE_REASON_NONE)
+			reason = decide(&u);
+		if (reason != SPLICE_REASON_NONE) {
+			__sync_lock_test_and_set(&u.reverse->credit, 0);
+			begins = count_passed(d, len, reason);
+		}
+		bpf_spin_unlock(&flow->lock);
+	}
+	if (target)
+		bpf_sk_release(target);
+	if (reason == SPLICE_REASON_NONE)
+		return redirect(skb, d, slot, len);
+	if (begins)
+		tell(d->ring, slot);
+	stall();
 	return SK_PASS;
 }
 
@@ -384,10 +468,8 @@ int splice_verdict(struct __sk_buff *skb)
 {
 	__u32 len = skb->len, seq, slot;
 	struct splice_direction *d;
-	struct view view = {};
+	__u8 reason = SPLICE_REASON_NONE;
 	__s32 overlap;
-	__u64 word;
-	__u8 reason;
 
 	/*
 	 * A bare FIN. TCP has dealt with it already and recv() will return 0. Redirected it would put EPIPE on the
@@ -422,10 +504,12 @@ int splice_verdict(struct __sk_buff *skb)
 			if (!(d->state & SPLICE_BROKEN))
 				__sync_fetch_and_add(&control.broken, 1);
 			d->state |= SPLICE_BROKEN;
-			return pass(d, slot, len, SPLICE_REASON_BROKEN);
+			cut = 0;
 		}
-		__sync_fetch_and_add(&control.trimmed_skbs, 1);
-		__sync_fetch_and_add(&control.trimmed_bytes, cut);
+		if (cut) {
+			__sync_fetch_and_add(&control.trimmed_skbs, 1);
+			__sync_fetch_and_add(&control.trimmed_bytes, cut);
+		}
 		len -= cut;
 		if (len == 0)
 			return SK_DROP; /* nothing new in it */
@@ -436,23 +520,14 @@ int splice_verdict(struct __sk_buff *skb)
 	if (skb->cb[3] & URG) /* TCP_SKB_CB(skb)->tcp_flags */
 		note_urgent(skb, d, seq, len);
 
-	if (d->state & (SPLICE_BROKEN | SPLICE_URGENT))
-		return pass(d, slot, len, d->state & SPLICE_BROKEN ? SPLICE_REASON_BROKEN : SPLICE_REASON_URGENT);
-	word = READ_ONCE(d->user_word);
-	if ((word & SPLICE_COUNT_MASK) != d->passed)
-		return pass(d, slot, len, SPLICE_REASON_DISARMED);
-
-	/* Switched off or disarmed, it begins to PASS with as much care as at any other time. */
-	if (!(word & SPLICE_ARMED) || !READ_ONCE(control.enabled))
-		return turn(skb, d, slot, len, SPLICE_REASON_DISARMED, &view, 0);
-	if (!take_credit(d, len)) {
-		if (!look(d, &view))
-			return pass(d, slot, len, SPLICE_REASON_NO_TARGET);
-		reason = grant(d, &view, skb->sk);
-		if (!take_credit(d, len))
-			return turn(skb, d, slot, len, reason, &view, 1);
+	if (d->state & SPLICE_BROKEN)
+		reason = SPLICE_REASON_BROKEN;
+	else if (d->state & SPLICE_URGENT)
+		reason = SPLICE_REASON_URGENT;
+	else if (READ_ONCE(d->user_word) == (d->passed | SPLICE_ARMED) && READ_ONCE(control.enabled)) {
+		stall();
+		if (take_credit(d, len))
+			return redirect(skb, d, slot, len);
 	}
-	if (!redirect(skb, d, len))
-		return pass(d, slot, len, SPLICE_REASON_NO_TARGET);
-	return SK_PASS;
+	return without_credit(skb, d, slot, len, reason);
 }

@@ -56,7 +56,6 @@ struct splice_direction {
 #define SPLICE_BROKEN 4u   /* a duplicate could not be cut off: the stream is lost, user space has to reset the flow */
 #define SPLICE_URGENT 8u   /* urgent data was seen: PASSes from there on, for ever */
 #define SPLICE_URGENT_AT 16u /* urgent_at is known */
-#define SPLICE_TURNING 32u   /* is about to PASS; see splice.bpf.c, turn() */
 
 enum splice_reason {
 	SPLICE_REASON_NONE,

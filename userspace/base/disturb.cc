@@ -65,6 +65,9 @@ Result<void> take(std::string_view word, Disturbance& disturbance) {
   } else if (key == "flip") {
     SOCKMESH_TRY(percent, parse_percent(word, value));
     disturbance.flip_percent = percent;
+  } else if (key == "stall") {
+    SOCKMESH_TRY(percent, parse_percent(word, value));
+    disturbance.stall_percent = percent;
   } else if (key == "limit") {
     const auto limit = parse_number<uint32_t>(value);
     if (!limit || *limit == 0 || *limit > 1'000'000)
@@ -73,7 +76,8 @@ Result<void> take(std::string_view word, Disturbance& disturbance) {
   } else if (key == "only" && !value.empty()) {
     disturbance.only = value;
   } else {
-    return fail("'{}': expected seed=N, delay=P%, longest=DURATION, flip=P%, limit=N or only=NAME", word);
+    return fail("'{}': expected seed=N, delay=P%, longest=DURATION, flip=P%, stall=P%, limit=N or only=NAME",
+                word);
   }
   return {};
 }
@@ -91,6 +95,7 @@ std::string to_string(const Disturbance& disturbance) {
       fmt::format("seed={},delay={}%,longest={}us,flip={}%", disturbance.seed, disturbance.delay_percent,
                   std::chrono::duration_cast<std::chrono::microseconds>(disturbance.longest_delay).count(),
                   disturbance.flip_percent);
+  if (disturbance.stall_percent > 0) text += fmt::format(",stall={}%", disturbance.stall_percent);
   if (disturbance.limit_segments > 0) text += fmt::format(",limit={}", disturbance.limit_segments);
   if (!disturbance.only.empty()) text += ",only=" + disturbance.only;
   return text;

@@ -9,6 +9,7 @@
 //   delay=P%    so many of the moments are delayed        (0%)
 //   longest=D   and for how long at most; half of the delays are much shorter  (500us)
 //   flip=P%     so many of the decisions are turned round (0%)
+//   stall=P%    the verdict in the kernel is delayed at so many of its own steps, by `longest` at most  (0%)
 //   limit=N     segments that may wait in the kernel for one socket of a spliced flow (64)
 //   only=NAME   delays at the moments of this name alone
 //
@@ -29,6 +30,7 @@ struct Disturbance {
   uint32_t delay_percent = 0;
   Duration longest_delay = std::chrono::microseconds(500);  // at least 1 us, at most 1 s
   uint32_t flip_percent = 0;
+  uint32_t stall_percent = 0;
   uint32_t limit_segments = 0;  // 0: as always
   std::string only;
 };

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -67,7 +68,7 @@ SpliceProgram::SpliceProgram(SpliceProgram&&) noexcept = default;
 SpliceProgram& SpliceProgram::operator=(SpliceProgram&&) noexcept = default;
 SpliceProgram::~SpliceProgram() = default;
 
-Result<SpliceProgram> SpliceProgram::load(uint32_t slots) {
+Result<SpliceProgram> SpliceProgram::load(uint32_t slots, Stall stall) {
   libbpf_set_print(keep_last_words);
   libbpf_said.clear();
   auto* object = splice_bpf::open(nullptr);
@@ -75,8 +76,12 @@ Result<SpliceProgram> SpliceProgram::load(uint32_t slots) {
   auto skeleton = std::make_unique<Skeleton>(object);
 
   object->rodata->slots = slots;
+  object->rodata->stall_percent = stall.percent;
+  object->rodata->stall_nanoseconds =
+      static_cast<__u32>(std::clamp<Duration>(stall.longest, Duration{1}, kLongestStall).count());
   bpf_map__set_max_entries(object->maps.sockets, slots);
   bpf_map__set_max_entries(object->maps.directions, slots);
+  bpf_map__set_max_entries(object->maps.flows, slots);
   if (const int err = splice_bpf::load(object)) return fail(refusal("loading the splice program", -err));
 
   const int program = bpf_program__fd(object->progs.splice_verdict);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "intf/splice.h"
 
@@ -14,10 +15,18 @@ namespace sockmesh::bpf {
 
 class SpliceProgram {
  public:
+  // How often the verdict lets time pass between two of its steps, and how much at most: for tests alone,
+  // which make so what one flow in millions would meet.
+  struct Stall {
+    uint32_t percent = 0;
+    Duration longest{};  // at most kLongestStall: the segment's socket is locked meanwhile
+  };
+  static constexpr Duration kLongestStall = std::chrono::milliseconds(1);
+
   // `slots` is a power of two: sockets that can be spliced at a time. Needs CAP_BPF, CAP_NET_ADMIN and
   // CAP_PERFMON in the initial user namespace; the error says so where the kernel says EPERM. Takes some
   // 10 ms.
-  static Result<SpliceProgram> load(uint32_t slots);
+  static Result<SpliceProgram> load(uint32_t slots, Stall stall);
   SpliceProgram(SpliceProgram&&) noexcept;
   SpliceProgram& operator=(SpliceProgram&&) noexcept;
   ~SpliceProgram();  // closes all descriptors; sockets that are still enrolled keep the program until they

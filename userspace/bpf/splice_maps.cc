@@ -35,7 +35,7 @@ Result<std::unique_ptr<SpliceMaps>> SpliceMaps::load(const Options& options) {
     return fail("splice slots {}: expected a power of two, {} or more", options.slots, SPLICE_WAYS);
   if (options.rings > SPLICE_MAX_RINGS)
     return fail("splice rings {}: expected {} at most", options.rings, SPLICE_MAX_RINGS);
-  SOCKMESH_TRY(program, SpliceProgram::load(options.slots));
+  SOCKMESH_TRY(program, SpliceProgram::load(options.slots, options.stall));
   std::unique_ptr<SpliceMaps> maps(new SpliceMaps(std::move(program), options));
   SOCKMESH_CHECK(maps->map_records());
   SOCKMESH_CHECK(maps->make_rings(options.rings));

@@ -27,7 +27,7 @@ namespace sockmesh::bpf {
 class SpliceMaps {
  public:
   struct Options {
-    // Sockets that can be spliced at a time, a power of two; each costs 72 bytes of kernel memory. Two a
+    // Sockets that can be spliced at a time, a power of two; each costs 80 bytes of kernel memory. Two a
     // flow.
     uint32_t slots = 32768;
     uint32_t rings = 1;  // workers that want to be told of PASSing, at most SPLICE_MAX_RINGS
@@ -37,6 +37,7 @@ class SpliceMaps {
     // less than 8 MiB.
     uint32_t limit_skbs = 64;
     uint32_t limit_bytes = 2u << 20;
+    SpliceProgram::Stall stall = {};  // for tests
   };
   static Result<std::unique_ptr<SpliceMaps>> load(const Options& options);
   ~SpliceMaps();

@@ -182,8 +182,8 @@ Result<std::vector<std::vector<CaptureSocket>>> bind_all_capture(const Options& 
 
 void prepare_lanes(Agent& agent) {
   const auto& disturbance = agent.options.disturbance;
-  agent.splicing = prepare_splicing(agent.options.data_path, agent.options.workers,
-                                    disturbance ? disturbance->limit_segments : 0);
+  agent.splicing =
+      prepare_splicing(agent.options.data_path, agent.options.workers, disturbance.value_or(Disturbance{}));
   spdlog::info("lane sk_skb {}", agent.splicing.verdict());
   if (!disturbance) return;
   spdlog::warn("this agent disturbs itself on purpose, for tests alone: --disturb {}",

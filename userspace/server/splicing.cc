@@ -9,7 +9,7 @@ std::string Splicing::verdict() const {
   return fmt::format("passed: {} of {} checks", report.verdicts.size(), report.verdicts.size());
 }
 
-Splicing prepare_splicing(datapath::Mode mode, unsigned workers, uint32_t limit_segments) {
+Splicing prepare_splicing(datapath::Mode mode, unsigned workers, const Disturbance& disturbance) {
   Splicing splicing;
   if (mode == datapath::Mode::kIoUring || mode == datapath::Mode::kEpoll) {
     splicing.unavailable = fmt::format("not asked for (--data-path {})", datapath::to_string(mode));
@@ -17,7 +17,8 @@ Splicing prepare_splicing(datapath::Mode mode, unsigned workers, uint32_t limit_
   }
   bpf::SpliceMaps::Options options;
   options.rings = std::min<uint32_t>(workers, SPLICE_MAX_RINGS);
-  if (limit_segments > 0) options.limit_skbs = limit_segments;
+  if (disturbance.limit_segments > 0) options.limit_skbs = disturbance.limit_segments;
+  options.stall = {disturbance.stall_percent, disturbance.longest_delay};
   auto maps = bpf::SpliceMaps::load(options);
   if (!maps) {
     splicing.unavailable = "not available: " + maps.error().message;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/disturb.h"
 #include "bpf/self_test.h"
 #include "bpf/splice_maps.h"
 #include "datapath/data_path.h"
@@ -18,7 +19,7 @@ struct Splicing {
   std::string verdict() const;            // one line for people
 };
 
-// `limit_segments`: instead of the limit of segments that may wait for a socket; 0: as it is.
-Splicing prepare_splicing(datapath::Mode mode, unsigned workers, uint32_t limit_segments);
+// Of `disturbance`: the limit of segments that may wait for a socket, and how the verdict is stalled.
+Splicing prepare_splicing(datapath::Mode mode, unsigned workers, const Disturbance& disturbance);
 
 }  // namespace sockmesh::server

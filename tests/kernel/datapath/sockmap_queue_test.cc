@@ -59,6 +59,7 @@ class HeldUpload {
   HeldUpload(SockmapWorld& world, bool ipv6, bool by_client) {
     auto legs = SockmapWorld::connect(ipv6);
     target_ = (by_client ? legs.sockets.upstream : legs.sockets.downstream).get();
+    towards_uploader_ = (by_client ? legs.sockets.downstream : legs.sockets.upstream).get();
     uploader = std::move(by_client ? legs.client : legs.server);
     answerer = std::move(by_client ? legs.server : legs.client);
     fill(target_, answerer);
@@ -70,6 +71,8 @@ class HeldUpload {
   }
 
   void upload(size_t bytes) { put(uploader, std::string(bytes, 'A')); }
+  // Far less than an answer takes; what the uploader's kernel has room for is as before.
+  void shrink_send_buffer_of_answers() { set(towards_uploader_, SOL_SOCKET, SO_SNDBUF, 4096); }
   void answer_and_reset(const std::string& words) {
     REQUIRE(send(answerer.get(), words.data(), words.size(), MSG_NOSIGNAL) ==
             static_cast<ssize_t>(words.size()));
@@ -80,7 +83,7 @@ class HeldUpload {
   size_t flow;
 
  private:
-  int target_;
+  int target_, towards_uploader_;
 };
 
 // Neither side reads, and neither queue's worker comes until release().
@@ -130,6 +133,19 @@ TEST_CASE("an answer whose sender resets right behind it does not wait behind an
   CHECK(world.maps().stats().behind == 0);
 }
 
+TEST_CASE(
+    "an answer that the send buffer has no room for, but the uploader, does not wait behind an upload") {
+  const bool by_client = GENERATE(true, false);  // uploaded
+  SockmapWorld world;
+  HeldUpload flow(world, false, by_client);
+  flow.shrink_send_buffer_of_answers();
+  const std::string words(40'000, 'w');
+  flow.answer_and_reset(words);
+  CHECK(hear(flow.uploader) == words);
+  world.wait_for_outcome(flow.flow);
+  CHECK(world.maps().stats().behind == 0);
+}
+
 TEST_CASE("the kill switch does not put an answer behind an upload either") {
   const bool by_client = GENERATE(true, false);  // uploaded
   SockmapWorld world;
@@ -162,6 +178,34 @@ TEST_CASE("a direction does not begin to PASS in front of what comes the other w
   const std::string heard = hear(reader);
   const std::string said =
       std::string(kLane0Bytes, '0') + redirected + std::string(1000, '1') + std::string(1000, '2');
+  CHECK(heard.size() == said.size());
+  CHECK((heard == said));
+  world.wait_for_outcome(flow.flow);
+}
+
+// Both kinds wait in one queue: what is PASSed by a socket, and what is redirected to it.
+TEST_CASE("what the other direction has PASSed does not use up the segments that may go beyond the bounds") {
+  const bool by_client = GENERATE(true, false);  // reset
+  SockmapWorld::Options options;
+  options.maps.limit_skbs = 4;  // few, so that all is over before the watchdog wakes the workers
+  SockmapWorld world(options);
+  HeldBothWays flow(world, false);
+  const Fd& reader = by_client ? flow.server : flow.client;
+  Fd& resetter = by_client ? flow.client : flow.server;
+  // More than the last buffer of a send queue takes whatever the limits say.
+  const std::string redirected(100'000, 'r');
+  put(resetter, redirected);
+  put(reader, redirected);
+  world.maps().set_enabled(false);
+  set(reader.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // a segment each, and no waiting for acknowledgements
+  for (int i = 0; i < 3 * SPLICE_SPARED_SKBS * 4; ++i) REQUIRE(send(reader.get(), "-", 1, MSG_NOSIGNAL) == 1);
+  EVENTUALLY(world.maps().stats().spared == SPLICE_SPARED_SKBS * 4);
+  EVENTUALLY(world.maps().stats().behind > 0);  // the others are PASSed
+  put(resetter, std::string(1000, '2'));
+  resetter.reset();
+  flow.release();
+  const std::string said = std::string(kLane0Bytes, '0') + redirected + std::string(1000, '2');
+  const std::string heard = hear(reader);
   CHECK(heard.size() == said.size());
   CHECK((heard == said));
   world.wait_for_outcome(flow.flow);

@@ -6,7 +6,7 @@ using namespace sockmesh;
 using namespace std::chrono_literals;
 
 TEST_CASE("a disturbance as text and back") {
-  const auto all = parse_disturbance("seed=7,delay=20%,longest=2ms,flip=50%,limit=4,only=outq");
+  const auto all = parse_disturbance("seed=7,delay=20%,longest=2ms,flip=50%,stall=9%,limit=4,only=outq");
   REQUIRE(all);
   CHECK(all->seed == 7);
   CHECK(all->delay_percent == 20);
@@ -14,14 +14,14 @@ TEST_CASE("a disturbance as text and back") {
   CHECK(all->flip_percent == 50);
   CHECK(all->limit_segments == 4);
   CHECK(all->only == "outq");
-  CHECK(to_string(*all) == "seed=7,delay=20%,longest=2000us,flip=50%,limit=4,only=outq");
+  CHECK(to_string(*all) == "seed=7,delay=20%,longest=2000us,flip=50%,stall=9%,limit=4,only=outq");
   CHECK(to_string(*parse_disturbance(to_string(*all))) == to_string(*all));
   CHECK(to_string(*parse_disturbance("delay=3%")) == "seed=1,delay=3%,longest=500us,flip=0%");
 }
 
 TEST_CASE("a bad disturbance is refused with the word that is wrong") {
   for (const char* text : {"", "delay", "delay=5", "delay=101%", "flip=x%", "longest=2s", "longest=0s",
-                           "seed=-1", "only=", "limit=0", "limit=x", "noise=3%", "delay=3%,"}) {
+                           "seed=-1", "only=", "stall=2", "limit=0", "limit=x", "noise=3%", "delay=3%,"}) {
     INFO(text);
     const auto refused = parse_disturbance(text);
     REQUIRE_FALSE(refused);
