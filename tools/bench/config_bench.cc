@@ -209,7 +209,7 @@ std::vector<Change> changes(int round) {
 void measure_changes(const Resources& resources) {
   constexpr int kRounds = 15;
   Resources now = resources;
-  Compiler compiler(client());
+  Compiler compiler({client()});
   compiler.compile(now);
   const size_t kinds = changes(0).size();
   const bool slices = !resources.endpoints.empty();

@@ -31,7 +31,7 @@ Configuration::Configuration(event::Loop& loop, Origin origin, config::ProxyIden
       origin_(std::move(origin)),
       identity_(std::move(identity)),
       publish_(std::move(publish)),
-      compiler_(identity_),
+      compiler_({identity_}),
       settle_(loop.timer([this] { look_again(); })) {
   status_.source = origin_.kind;
   status_.location = origin_.location;
@@ -113,7 +113,7 @@ void Configuration::publish(Loaded loaded) {
   const MonotonicTime began = monotonic_now();
   policy_ = config::policy_objects(loaded.resources, identity_);
   const model::SnapshotPtr made =
-      compiler_.compile(std::move(loaded.resources), loaded.kept ? Keep::kResources : Keep::kNothing);
+      compiler_.compile(std::move(loaded.resources), loaded.kept ? Keep::kResources : Keep::kNothing).front();
   source_->taken();
   if (made == snapshot_) return;
   {

@@ -40,9 +40,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const auto& [name, cluster] : snapshot->clusters)
       require(cluster != nullptr && cluster->name == name);
   }
-  Compiler compiler(identity(Role::kSidecar));
+  Compiler compiler({identity(Role::kSidecar), identity(Role::kGateway)});
   const auto first = compiler.compile(resources);
   (void)compiler.compile({});
-  require(compiler.compile(resources)->version == first->version);
+  const auto again = compiler.compile(resources);
+  for (size_t i = 0; i < first.size(); ++i) require(again[i]->version == first[i]->version);
   return 0;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
-#include "config/compiler/world.h"
+#include "config/compiler/inbound.h"
+#include "config/compiler/mesh.h"
+#include "config/compiler/proxy_view.h"
 #include "config/resources/hostnames.h"
 
 namespace sockmesh::config {
@@ -68,19 +70,19 @@ void add_matching(const Registry& registry, const std::vector<std::string>& patt
 }
 
 // Services and ServiceEntries that select the pod, and Services with a slice that has its address.
-void add_hosts_of_pod(const World& world, const Pod& pod, HostSet& hosts) {
-  for (const auto& def : world.registry) {
+void add_hosts_of_pod(const Mesh& mesh, const Pod& pod, HostSet& hosts) {
+  for (const auto& def : mesh.registry) {
     if (def->ns != pod.meta.ns) continue;
     const Labels* selector = nullptr;
     if (def->service && !def->service->selector.empty()) selector = &def->service->selector;
     if (def->entry && def->entry->workload_selector) selector = &*def->entry->workload_selector;
     if (selector && labels_contain(pod.meta.labels, *selector)) hosts.insert(def->host);
   }
-  for (const auto& set : world.resources.endpoints)
+  for (const auto& set : mesh.resources.endpoints)
     for (const auto& subset : set->subsets)
       for (const auto& address : subset.addresses)
         if (std::find(pod.ips.begin(), pod.ips.end(), address.ip) != pod.ips.end())
-          hosts.insert(full_name(set->service, set->meta.ns, world.mesh->domain));
+          hosts.insert(full_name(set->service, set->meta.ns, mesh.config->domain));
 }
 
 }  // namespace
@@ -109,68 +111,86 @@ Changes changes_between(const Resources& before, const Resources& after) {
   return changes;
 }
 
-bool concerns_everything(const World& world, const Changes& changes, const Resources& after) {
-  if (changes.others) return true;
-  if (changes.sidecars &&
-      sidecar_for(after.sidecars, world.self.ns, world.self.labels, *world.mesh) != world.scope.sidecar)
+HostSet hosts_concerned(const Mesh& before, const Changes& changes) {
+  const MeshConfig& config = *before.config;
+  HostSet hosts;
+  for_each(changes.services,
+           [&](const Service& one) { hosts.insert(full_name(one.meta.name, one.meta.ns, config.domain)); });
+  for_each(changes.endpoints,
+           [&](const EndpointSet& one) { hosts.insert(full_name(one.service, one.meta.ns, config.domain)); });
+  for_each(changes.service_entries,
+           [&](const ServiceEntry& one) { hosts.insert(one.hosts.begin(), one.hosts.end()); });
+  for_each(changes.pods, [&](const Pod& one) { add_hosts_of_pod(before, one, hosts); });
+  for_each(changes.destination_rules, [&](const DestinationRule& one) {
+    const std::string pattern = full_name(one.host, one.meta.ns, config.domain);
+    hosts.insert(pattern);
+    if (is_wildcard(pattern)) add_matching(before.registry, {pattern}, hosts);
+  });
+  std::vector<std::string> routed;
+  for_each(changes.virtual_services, [&](const VirtualService& one) {
+    for (std::string& host : full_hosts(one, config)) routed.push_back(std::move(host));
+    // A Sidecar that imports the route imports these.
+    for_each_destination(one, config, [&](std::string host) { hosts.insert(std::move(host)); });
+  });
+  add_matching(before.registry, routed, hosts);
+  return hosts;
+}
+
+bool concerns_everything(const ProxyView& before, const Changes& changes, const Resources& after) {
+  if (changes.sidecars && sidecar_for(after.sidecars, before.self.ns, before.self.labels,
+                                      *before.mesh.config) != before.scope.sidecar)
     return true;
   // Every listener has a way out through the egress proxy, whose name may mean another host now.
-  if (world.scope.egress_proxy) return true;
+  if (before.scope.egress_proxy) return true;
   bool own = false;
   for_each(changes.pods, [&](const Pod& pod) {
-    own = own || (pod.meta.name == world.self.name && pod.meta.ns == world.self.ns);
+    own = own || (pod.meta.name == before.self.name && pod.meta.ns == before.self.ns);
   });
   return own;
 }
 
-HostSet hosts_concerned(const World& world, const Changes& changes) {
-  const MeshConfig& mesh = *world.mesh;
-  HostSet hosts;
-  for_each(changes.services,
-           [&](const Service& one) { hosts.insert(full_name(one.meta.name, one.meta.ns, mesh.domain)); });
-  for_each(changes.endpoints,
-           [&](const EndpointSet& one) { hosts.insert(full_name(one.service, one.meta.ns, mesh.domain)); });
-  for_each(changes.service_entries,
-           [&](const ServiceEntry& one) { hosts.insert(one.hosts.begin(), one.hosts.end()); });
-  for_each(changes.pods, [&](const Pod& one) { add_hosts_of_pod(world, one, hosts); });
-  for_each(changes.destination_rules, [&](const DestinationRule& one) {
-    const std::string pattern = full_name(one.host, one.meta.ns, mesh.domain);
-    hosts.insert(pattern);
-    if (is_wildcard(pattern)) add_matching(world.registry, {pattern}, hosts);
-  });
-  std::vector<std::string> routed;
-  for_each(changes.virtual_services, [&](const VirtualService& one) {
-    for (std::string& host : full_hosts(one, mesh)) routed.push_back(std::move(host));
-    // A Sidecar that imports the route imports these.
-    for_each_destination(one, mesh, [&](std::string host) { hosts.insert(std::move(host)); });
-  });
-  add_matching(world.registry, routed, hosts);
-  return hosts;
-}
-
-HostSet hosts_routed_to(const World& world, const HostSet& hosts) {
+HostSet hosts_routed_to(const ProxyView& view, const HostSet& hosts) {
   // An alias (ExternalName) leads on.
   const auto leads_there = [&](std::string host) {
     for (int hops = 0; hops < 32; ++hops) {
       if (hosts.contains(host)) return true;
-      const auto it = world.scope.hosts.find(host);
-      if (it == world.scope.hosts.end() || it->second.owner->discovery != Discovery::kAlias) return false;
+      const auto it = view.scope.hosts.find(host);
+      if (it == view.scope.hosts.end() || it->second.owner->discovery != Discovery::kAlias) return false;
       host = it->second.owner->alias_of;
     }
     return false;
   };
   std::vector<std::string> patterns;
-  for (const EgressGroup& group : world.scope.groups)
+  for (const EgressGroup& group : view.scope.groups)
     for (const auto& route : group.routes) {
       bool there = false;
-      for_each_destination(*route, *world.mesh,
+      for_each_destination(*route, *view.mesh.config,
                            [&](std::string host) { there = there || leads_there(std::move(host)); });
       if (!there) continue;
-      for (std::string& host : full_hosts(*route, *world.mesh)) patterns.push_back(std::move(host));
+      for (std::string& host : full_hosts(*route, *view.mesh.config)) patterns.push_back(std::move(host));
     }
   HostSet routed;
-  add_matching(world.registry, patterns, routed);
+  add_matching(view.mesh.registry, patterns, routed);
   return routed;
+}
+
+bool out_of_sight(const ProxyView& view, const Changes& changes, const HostSet& hosts,
+                  const Registry& definitions) {
+  // The table of workloads has every pod, and every definition shows in a snapshot, if as one that is hidden.
+  if (!changes.pods.none() || !changes.services.none() || !changes.service_entries.none()) return false;
+  if (std::any_of(hosts.begin(), hosts.end(),
+                  [&](const std::string& host) { return view.scope.hosts.contains(host); }))
+    return false;
+  std::set<const VirtualService*> routes;
+  for_each(changes.virtual_services, [&](const VirtualService& one) { routes.insert(&one); });
+  const auto sees = [&](const EgressGroup& group) {
+    return std::any_of(group.routes.begin(), group.routes.end(),
+                       [&](const auto& route) { return routes.contains(route.get()); });
+  };
+  if (!routes.empty() && std::any_of(view.scope.groups.begin(), view.scope.groups.end(), sees)) return false;
+  // Who may not be called by the proxy may still call it.
+  return std::none_of(definitions.begin(), definitions.end(),
+                      [&](const auto& def) { return reaches_self(view, *def); });
 }
 
 }  // namespace sockmesh::config

@@ -81,7 +81,7 @@ bool selected(const Subset* subset, const Candidate& candidate) {
 }
 
 // What stands behind the port, of all definitions of the host together.
-std::vector<Candidate> candidates_of(const World& world, const Scope::Host& host, uint16_t number) {
+std::vector<Candidate> candidates_of(const ProxyView& view, const Scope::Host& host, uint16_t number) {
   std::vector<Candidate> all;
   for (const auto& def : host.defs) {
     const RegistryPort* port = def->port(number);
@@ -92,7 +92,7 @@ std::vector<Candidate> candidates_of(const World& world, const Scope::Host& host
       all.push_back(outside);
       continue;
     }
-    auto found = find_endpoints(world.index, *def, *port);
+    auto found = find_endpoints(view.mesh.index, *def, *port);
     const bool by_name = def->discovery == Discovery::kStrictDns || def->discovery == Discovery::kLogicalDns;
     if (by_name && def->entry->endpoints.empty() && !def->entry->workload_selector &&
         !is_wildcard(def->host)) {
@@ -103,8 +103,8 @@ std::vector<Candidate> candidates_of(const World& world, const Scope::Host& host
     }
     const bool node_only = def->service && def->service->internal_traffic_local;
     for (Candidate& one : found) {
-      if (node_only && one.node != world.self.node) continue;
-      if (const auto* at = std::get_if<SocketAddress>(&one.endpoint.address); at && !world.reachable(at->ip))
+      if (node_only && one.node != view.self.node) continue;
+      if (const auto* at = std::get_if<SocketAddress>(&one.endpoint.address); at && !view.reachable(at->ip))
         continue;
       all.push_back(std::move(one));
     }
@@ -112,7 +112,7 @@ std::vector<Candidate> candidates_of(const World& world, const Scope::Host& host
   return all;
 }
 
-void fill_endpoints(const World& world, const Scope::Host& host, const Subset* subset,
+void fill_endpoints(const ProxyView& view, const Scope::Host& host, const Subset* subset,
                     const EffectivePolicy& policy, const std::vector<Candidate>& all, Cluster& cluster) {
   const bool names = cluster.type == ClusterType::kStrictDns || cluster.type == ClusterType::kLogicalDns;
   std::vector<Candidate> chosen;
@@ -124,20 +124,20 @@ void fill_endpoints(const World& world, const Scope::Host& host, const Subset* s
     chosen.push_back(one);
   }
   const LocalitySetting setting =
-      locality_setting(policy.load_balancer, host.owner->service.get(), *world.mesh);
-  cluster.locality_weights = apply_locality(
-      setting, policy.outlier != nullptr, {world.self.locality, &world.self.labels, world.self.node}, chosen);
+      locality_setting(policy.load_balancer, host.owner->service.get(), *view.mesh.config);
+  cluster.locality_weights = apply_locality(setting, policy.outlier != nullptr,
+                                            {view.self.locality, &view.self.labels, view.self.node}, chosen);
   cluster.endpoints.reserve(chosen.size());
   for (Candidate& one : chosen) cluster.endpoints.push_back(std::move(one.endpoint));
 }
 
-model::ClusterPtr build_cluster(const World& world, const Scope::Host& host, const RegistryPort& port,
+model::ClusterPtr build_cluster(const ProxyView& view, const Scope::Host& host, const RegistryPort& port,
                                 const MergedRule* rule, const Subset* subset,
                                 const std::vector<Candidate>& candidates) {
   const ServiceDef& owner = *host.owner;
   auto cluster = std::make_shared<Cluster>();
   cluster->name = outbound_cluster_name(port.port, subset ? subset->name : "", owner.host);
-  cluster->type = type_of(owner.discovery, world.self.gateway);
+  cluster->type = type_of(owner.discovery, view.self.gateway);
   cluster->service_host = owner.host;
   cluster->service_name = owner.name;
   cluster->service_namespace = owner.ns;
@@ -145,11 +145,11 @@ model::ClusterPtr build_cluster(const World& world, const Scope::Host& host, con
   if (subset) cluster->subset = subset->name;
   cluster->origin = owner.origin;
   if (rule) cluster->destination_rule = rule->first->meta.origin(subset ? subset->line : 0);
-  if (world.mesh->dns_refresh_rate) cluster->dns_refresh = *world.mesh->dns_refresh_rate;
+  if (view.mesh.config->dns_refresh_rate) cluster->dns_refresh = *view.mesh.config->dns_refresh_rate;
 
-  const EffectivePolicy policy = effective_policy(rule, subset, port.port, *world.mesh);
-  apply_load_balancer(policy.load_balancer, world.as_of_1_5, *cluster);
-  apply_pool(policy.connection_pool, *world.mesh, *cluster);
+  const EffectivePolicy policy = effective_policy(rule, subset, port.port, *view.mesh.config);
+  apply_load_balancer(policy.load_balancer, view.mesh.as_of_1_5, *cluster);
+  apply_pool(policy.connection_pool, *view.mesh.config, *cluster);
   apply_outlier(policy.outlier, *cluster);
   cluster->proxy_protocol = policy.proxy_protocol;
 
@@ -158,7 +158,7 @@ model::ClusterPtr build_cluster(const World& world, const Scope::Host& host, con
       cluster->original_dst_port = port.target.number;
     return cluster;
   }
-  fill_endpoints(world, host, subset, policy, candidates, *cluster);
+  fill_endpoints(view, host, subset, policy, candidates, *cluster);
   const bool by_name = cluster->type == ClusterType::kStrictDns || cluster->type == ClusterType::kLogicalDns;
   if (by_name && cluster->endpoints.empty()) return nullptr;  // Istio leaves it out: NC, not UH
   return cluster;
@@ -198,28 +198,28 @@ void apply_pool(const TrafficPolicy::ConnectionPool* pool, const MeshConfig& mes
   }
 }
 
-void bind_inbound_source(const World& world, Cluster& cluster) {
-  if (world.self.v4) cluster.bind_source_v4 = local_delivery_address(false);
-  if (world.self.v6) cluster.bind_source_v6 = local_delivery_address(true);
+void bind_inbound_source(const ProxyView& view, Cluster& cluster) {
+  if (view.self.v4) cluster.bind_source_v4 = local_delivery_address(false);
+  if (view.self.v6) cluster.bind_source_v6 = local_delivery_address(true);
 }
 
 namespace {
 
 // One cluster for each port and subset of a host; `keep` narrows the endpoints.
 template <typename Keep>
-std::vector<model::ClusterPtr> clusters_of(const World& world, const Scope::Host& host, Keep keep) {
+std::vector<model::ClusterPtr> clusters_of(const ProxyView& view, const Scope::Host& host, Keep keep) {
   std::vector<model::ClusterPtr> clusters;
-  if (host.owner->discovery == Discovery::kAlias && !world.as_of_1_5) return clusters;
-  const MergedRule* rule = world.rule_for(host);
+  if (host.owner->discovery == Discovery::kAlias && !view.mesh.as_of_1_5) return clusters;
+  const MergedRule* rule = view.rule_for(host);
   std::set<uint16_t> done;
   for (const auto& def : host.defs) {
     for (const RegistryPort& port : def->ports) {
       if (host.ports && !host.ports->contains(port.port)) continue;
       if (!done.insert(port.port).second) continue;
-      auto candidates = candidates_of(world, host, port.port);
+      auto candidates = candidates_of(view, host, port.port);
       std::erase_if(candidates, [&](const Candidate& one) { return !keep(one); });
       const auto add = [&](const Subset* subset) {
-        if (auto made = build_cluster(world, host, port, rule, subset, candidates))
+        if (auto made = build_cluster(view, host, port, rule, subset, candidates))
           clusters.push_back(std::move(made));
       };
       add(nullptr);
@@ -232,12 +232,12 @@ std::vector<model::ClusterPtr> clusters_of(const World& world, const Scope::Host
 
 }  // namespace
 
-std::vector<model::ClusterPtr> build_clusters(const World& world, const Scope::Host& host) {
-  return clusters_of(world, host, [](const Candidate&) { return true; });
+std::vector<model::ClusterPtr> build_clusters(const ProxyView& view, const Scope::Host& host) {
+  return clusters_of(view, host, [](const Candidate&) { return true; });
 }
 
-std::vector<model::ClusterPtr> build_sni_clusters(const World& world, const Scope::Host& host) {
-  const auto clusters = clusters_of(world, host, [](const Candidate& one) {
+std::vector<model::ClusterPtr> build_sni_clusters(const ProxyView& view, const Scope::Host& host) {
+  const auto clusters = clusters_of(view, host, [](const Candidate& one) {
     if (!one.labels) return false;
     const auto it = one.labels->find("security.istio.io/tlsMode");
     return it != one.labels->end() && it->second == "istio";
@@ -251,16 +251,16 @@ std::vector<model::ClusterPtr> build_sni_clusters(const World& world, const Scop
   return renamed;
 }
 
-std::vector<model::ClusterPtr> builtin_clusters(const World& world) {
-  const MeshConfig& mesh = *world.mesh;
+std::vector<model::ClusterPtr> builtin_clusters(const ProxyView& view) {
+  const MeshConfig& mesh = *view.mesh.config;
   std::vector<model::ClusterPtr> clusters = {
       builtin(model::kBlackHoleCluster, ClusterType::kStatic, model::Direction::kOutbound, mesh)};
-  if (world.self.gateway) return clusters;
+  if (view.self.gateway) return clusters;
   clusters.push_back(
       builtin(model::kPassthroughCluster, ClusterType::kOriginalDst, model::Direction::kOutbound, mesh));
   auto inbound = std::make_shared<Cluster>(*builtin(
       model::kInboundPassthroughCluster, ClusterType::kOriginalDst, model::Direction::kInbound, mesh));
-  bind_inbound_source(world, *inbound);
+  bind_inbound_source(view, *inbound);
   clusters.push_back(std::move(inbound));
   return clusters;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "config/resources/proxy.h"
 #include "config/resources/resources.h"
@@ -15,20 +16,24 @@ namespace sockmesh::config {
 // Never fails: what is wrong with a resource becomes a finding of the snapshot, and the rest is compiled.
 model::SnapshotPtr compile(const Resources& resources, const ProxyIdentity& proxy);
 
-// The same, for a source whose resources change one by one: it remembers the last compilation, makes anew
-// only what the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same
-// resources, but for the generation, which it counts. Objects that did not change must be the same pointers.
-// One thread.
+// The same for several proxies of one mesh, and for a source whose resources change one by one: what is of
+// the mesh is built once for all of them (mesh.h); it remembers the last compilation, makes anew only what
+// the change concerns (changes.h) and shares the rest. What it returns equals compile() of the same resources
+// for each proxy, but for the generation, which it counts for each. Objects that did not change must be the
+// same pointers. One thread.
 class Compiler {
  public:
-  explicit Compiler(ProxyIdentity proxy);
+  explicit Compiler(std::vector<ProxyIdentity> proxies);
   ~Compiler();
 
   // What to remember between changes: some 4 KB an object, and a change is compiled in milliseconds; or
   // nothing, and it is compiled with all the rest.
   enum class Keep : uint8_t { kResources, kNothing };
-  // The last snapshot itself when nothing changed and that is known; else one of the next generation.
-  model::SnapshotPtr compile(Resources resources, Keep keep = Keep::kResources);
+  // A snapshot for each proxy, in their order: the last one itself when nothing changed that the proxy has to
+  // do with and that is known; else one of the next generation. `left_out` has true in the places of proxies
+  // that these resources are not for: they get null, and next time a snapshot made in full.
+  std::vector<model::SnapshotPtr> compile(Resources resources, Keep keep = Keep::kResources,
+                                          const std::vector<bool>& left_out = {});
 
  private:
   struct Impl;

@@ -99,7 +99,7 @@ struct Port {
 
 class Merge {
  public:
-  Merge(const World& world, std::vector<model::Finding>& findings) : world_(world), findings_(findings) {}
+  Merge(const ProxyView& view, std::vector<model::Finding>& findings) : view_(view), findings_(findings) {}
 
   GatewayListeners run() {
     std::vector<Server> servers = servers_of_pod();
@@ -111,8 +111,8 @@ class Merge {
  private:
   std::vector<Server> servers_of_pod() {
     List<Gateway> gateways;
-    for (const auto& gateway : world_.gateways)
-      if (labels_contain(world_.self.labels, gateway->selector)) gateways.push_back(gateway);
+    for (const auto& gateway : view_.gateways)
+      if (labels_contain(view_.self.labels, gateway->selector)) gateways.push_back(gateway);
     std::sort(gateways.begin(), gateways.end(), [](const auto& a, const auto& b) {
       return age(a->meta, name_of(*a)) < age(b->meta, name_of(*b));
     });
@@ -130,8 +130,8 @@ class Merge {
                   "is on a Unix socket, where this proxy does not listen: it is not opened");
     const uint16_t number = server.server->port.number;
     bool translated = false;
-    const uint16_t bound = translate_gateway_port(world_, number, translated);
-    SocketAddress at = world_.wildcards(bound).front();
+    const uint16_t bound = translate_gateway_port(view_, number, translated);
+    SocketAddress at = view_.wildcards(bound).front();
     if (const auto ip = IpAddress::parse(server.server->bind)) at.ip = *ip;
     const auto [it, fresh] = ports_.try_emplace(at);
     Port& port = it->second;
@@ -179,16 +179,16 @@ class Merge {
   }
 
   void add_tcp(Port& port, const Server& server) {
-    for (const auto& route : world_.scope.groups.front().routes) {
+    for (const auto& route : view_.scope.groups.front().routes) {
       if (!names_gateway(route->gateways, *route, server.key)) continue;
-      if (!serves(server, *route, world_.mesh->domain)) continue;
+      if (!serves(server, *route, view_.mesh.config->domain)) continue;
       for (const L4Route& entry : route->tcp) {
         const bool matched = entry.matches.empty() || std::any_of(entry.matches.begin(), entry.matches.end(),
                                                                   [&](const L4Match& match) {
                                                                     return applies(match, *route, server);
                                                                   });
         if (!matched || entry.destinations.empty()) continue;
-        auto made = route_to(world_, *route, entry.destinations, server.server->port.number, entry.line);
+        auto made = route_to(view_, *route, entry.destinations, server.server->port.number, entry.line);
         if (!made) continue;
         std::string name = made->stat_prefix;
         port.listener.chains.push_back(plain_chain(std::move(name), std::move(*made)));
@@ -211,9 +211,9 @@ class Merge {
                server.server->tls_mode));
       return;
     }
-    for (const auto& route : world_.scope.groups.front().routes) {
+    for (const auto& route : view_.scope.groups.front().routes) {
       if (!names_gateway(route->gateways, *route, server.key)) continue;
-      if (!serves(server, *route, world_.mesh->domain)) continue;
+      if (!serves(server, *route, view_.mesh.config->domain)) continue;
       for (const L4Route& entry : route->tls)
         for (const L4Match& match : entry.matches)
           if (applies(match, *route, server)) add_sni(port, server, *route, entry, match);
@@ -232,7 +232,7 @@ class Merge {
                                       {}});
       return;
     }
-    auto made = route_to(world_, route, entry.destinations, server.server->port.number, entry.line);
+    auto made = route_to(view_, route, entry.destinations, server.server->port.number, entry.line);
     if (!made) return;
     port.server_names.insert(match.sni_hosts.begin(), match.sni_hosts.end());
     std::string chain_name = made->stat_prefix;
@@ -250,7 +250,7 @@ class Merge {
   // The server name tells the cluster: "outbound_.9000_.v1_.echo.default.svc.cluster.local".
   void add_auto_passthrough(Port& port, const Server& server) {
     std::vector<std::string> names;
-    for (const auto& [name, host] : world_.scope.hosts) {
+    for (const auto& [name, host] : view_.scope.hosts) {
       const bool internal = host.owner->kubernetes || (host.owner->entry && host.owner->entry->mesh_internal);
       const bool asked = std::any_of(
           server.hosts.begin(), server.hosts.end(),
@@ -259,7 +259,7 @@ class Merge {
     }
     std::sort(names.begin(), names.end());
     for (const std::string& name : names)
-      for (auto& cluster : build_sni_clusters(world_, world_.scope.hosts.at(name))) {
+      for (auto& cluster : build_sni_clusters(view_, view_.scope.hosts.at(name))) {
         FilterChain chain = plain_chain(cluster->name, plain_route(cluster->name, origin_of(server)));
         chain.match.server_names = {cluster->name};
         chain.match.application_protocols = kIstioAlpn;
@@ -275,8 +275,8 @@ class Merge {
     listener.name = listener_name(port.at);
     listener.bind_to_port = true;
     listener.addresses = {port.at};
-    if (port.at.ip.is_any()) listener.addresses = world_.wildcards(port.at.port);
-    listener.accept_proxy_protocol = world_.mesh->gateway_proxy_protocol;
+    if (port.at.ip.is_any()) listener.addresses = view_.wildcards(port.at.port);
+    listener.accept_proxy_protocol = view_.mesh.config->gateway_proxy_protocol;
     listener.inspect_tls = std::any_of(listener.chains.begin(), listener.chains.end(), [](const auto& chain) {
       return !chain.match.server_names.empty() || !chain.match.application_protocols.empty();
     });
@@ -293,7 +293,7 @@ class Merge {
   void note(const Server& server, const char* code, std::string text) {
     const uint16_t number = server.server->port.number;
     bool translated = false;
-    const uint16_t bound = translate_gateway_port(world_, number, translated);
+    const uint16_t bound = translate_gateway_port(view_, number, translated);
     const std::string as = bound == number ? "" : fmt::format("(bound as {}) ", bound);
     model::Finding finding =
         model::make_finding(code, origin_of(server), fmt::format("server port {} {}{}", number, as, text));
@@ -309,7 +309,7 @@ class Merge {
                        join(server.hosts, ", "));
   }
 
-  const World& world_;
+  const ProxyView& view_;
   std::vector<model::Finding>& findings_;
   std::map<SocketAddress, Port> ports_;
   GatewayListeners out_;
@@ -327,14 +327,14 @@ std::string gateway_key(const std::string& name, const std::string& ns) {
   return rest.substr(0, rest.find('.')) + "/" + name.substr(0, dot);
 }
 
-uint16_t translate_gateway_port(const World& world, uint16_t number, bool& found) {
+uint16_t translate_gateway_port(const ProxyView& view, uint16_t number, bool& found) {
   found = false;
-  for (const auto& def : world.registry) {
-    if (!def->service || def->ns != world.self.ns || def->service->selector.empty()) continue;
-    if (!labels_contain(world.self.labels, def->service->selector)) continue;
+  for (const auto& def : view.mesh.registry) {
+    if (!def->service || def->ns != view.self.ns || def->service->selector.empty()) continue;
+    if (!labels_contain(view.self.labels, def->service->selector)) continue;
     if (def->service->meta.labels.contains(kNoTranslation)) continue;
     if (const RegistryPort* port = def->port(number)) {
-      const uint16_t target = world.self.pod          ? target_port(*world.self.pod, *port)
+      const uint16_t target = view.self.pod           ? target_port(*view.self.pod, *port)
                               : port->target.absent() ? port->port
                                                       : port->target.number;
       if (target == 0) continue;
@@ -345,8 +345,8 @@ uint16_t translate_gateway_port(const World& world, uint16_t number, bool& found
   return number;
 }
 
-GatewayListeners build_gateway(const World& world, std::vector<model::Finding>& findings) {
-  return Merge(world, findings).run();
+GatewayListeners build_gateway(const ProxyView& view, std::vector<model::Finding>& findings) {
+  return Merge(view, findings).run();
 }
 
 }  // namespace sockmesh::config

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/compiler/world.h"
+#include "config/compiler/proxy_view.h"
 
 namespace sockmesh::config {
 
@@ -13,7 +13,7 @@ struct GatewayListeners {
   std::vector<model::ListenerPtr> listeners;
   std::vector<model::ClusterPtr> clusters;  // of AUTO_PASSTHROUGH servers
 };
-GatewayListeners build_gateway(const World& world, std::vector<model::Finding>& findings);
+GatewayListeners build_gateway(const ProxyView& view, std::vector<model::Finding>& findings);
 
 // "ns/name" of a gateway as a VirtualService in `ns` names it: "gw", "./gw", "ns/gw",
 // "gw.ns.svc.cluster.local"; "mesh" stays.
@@ -21,6 +21,6 @@ std::string gateway_key(const std::string& name, const std::string& ns);
 
 // The port the pod listens on for a server port: the targetPort of the oldest Service of the pod that has it;
 // `found` tells whether one had.
-uint16_t translate_gateway_port(const World& world, uint16_t number, bool& found);
+uint16_t translate_gateway_port(const ProxyView& view, uint16_t number, bool& found);
 
 }  // namespace sockmesh::config

@@ -8,11 +8,18 @@
 
 namespace sockmesh::config {
 
-struct GatewayApi {
-  List<Gateway> gateways;  // those that the proxy serves; none for sidecars
+// Routes are the same for every proxy.
+struct GatewayApiRoutes {
   List<VirtualService> routes;
   std::vector<model::Finding> findings;
 };
-GatewayApi translate_gateway_api(const Resources& resources, const Self& self, const MeshConfig& mesh);
+GatewayApiRoutes translate_routes(const Resources& resources, const MeshConfig& mesh);
+
+// Gateways are those that the proxy serves: none of a sidecar.
+struct GatewayApiGateways {
+  List<Gateway> gateways;
+  std::vector<model::Finding> findings;
+};
+GatewayApiGateways translate_gateways(const Resources& resources, const Self& self, const MeshConfig& mesh);
 
 }  // namespace sockmesh::config

@@ -30,32 +30,32 @@ struct OwnPort {
 };
 
 // The number on which a Service reaches this pod, 0 when it does not.
-uint16_t reached_by(const World& world, const ServiceDef& def, const RegistryPort& port) {
+uint16_t reached_by(const ProxyView& view, const ServiceDef& def, const RegistryPort& port) {
   if (def.service && !def.service->selector.empty()) {
-    if (def.ns != world.self.ns || !labels_contain(world.self.labels, def.service->selector)) return 0;
-    if (world.self.pod) return target_port(*world.self.pod, port);
+    if (def.ns != view.self.ns || !labels_contain(view.self.labels, def.service->selector)) return 0;
+    if (view.self.pod) return target_port(*view.self.pod, port);
     return port.target.absent() ? port.port : port.target.number;
   }
-  for (const Candidate& one : find_endpoints(world.index, def, port))
+  for (const Candidate& one : find_endpoints(view.mesh.index, def, port))
     if (const auto* at = std::get_if<SocketAddress>(&one.endpoint.address))
-      if (std::find(world.self.ips.begin(), world.self.ips.end(), at->ip) != world.self.ips.end())
+      if (std::find(view.self.ips.begin(), view.self.ips.end(), at->ip) != view.self.ips.end())
         return at->port;
   return 0;
 }
 
-std::vector<OwnPort> ports_of_services(const World& world) {
+std::vector<OwnPort> ports_of_services(const ProxyView& view) {
   std::vector<OwnPort> ports;
   // Visibility plays no part here: who may not be called by others is still called by those who may.
-  for (const auto& def : world.registry) {
+  for (const auto& def : view.mesh.registry) {
     if (def->discovery == Discovery::kAlias) continue;
     for (const RegistryPort& port : def->ports) {
-      const uint16_t number = reached_by(world, *def, port);
+      const uint16_t number = reached_by(view, *def, port);
       if (number == 0) continue;
       OwnPort own{number, port.protocol, def.get(), port.port, port.name, "", nullptr, def->origin};
-      const MergedRule* rule = world.rules.find(world.self.ns, world.self.labels, def->host, def->ns);
-      own.pool = effective_policy(rule, nullptr, port.port, *world.mesh).connection_pool;
-      if (world.scope.sidecar && world.scope.sidecar->inbound_connection_pool)
-        own.pool = &*world.scope.sidecar->inbound_connection_pool;
+      const MergedRule* rule = view.mesh.rules.find(view.self.ns, view.self.labels, def->host, def->ns);
+      own.pool = effective_policy(rule, nullptr, port.port, *view.mesh.config).connection_pool;
+      if (view.scope.sidecar && view.scope.sidecar->inbound_connection_pool)
+        own.pool = &*view.scope.sidecar->inbound_connection_pool;
       ports.push_back(std::move(own));
     }
   }
@@ -80,7 +80,7 @@ std::vector<OwnPort> ports_of_sidecar(const Sidecar& sidecar) {
 
 // Where a defaultEndpoint leads: loopback without a source bind, "any" to the pod's own address, a socket
 // file, or, when empty, to the address the client dialled.
-void aim(const World& world, const OwnPort& own, Cluster& cluster) {
+void aim(const ProxyView& view, const OwnPort& own, Cluster& cluster) {
   constexpr std::string_view kUnixScheme = "unix://";
   cluster.type = ClusterType::kOriginalDst;
   cluster.lb = model::LbPolicy::kClusterProvided;
@@ -91,9 +91,9 @@ void aim(const World& world, const OwnPort& own, Cluster& cluster) {
     endpoint.address = std::move(address);
     cluster.endpoints.push_back(std::move(endpoint));
   };
-  const bool local_mesh = world.mesh->inbound_localhost || world.as_of_1_5;
+  const bool local_mesh = view.mesh.config->inbound_localhost || view.mesh.as_of_1_5;
   if (own.def && local_mesh) {
-    fixed(SocketAddress{IpAddress::loopback(!world.self.v4), own.number});
+    fixed(SocketAddress{IpAddress::loopback(!view.self.v4), own.number});
     return;
   }
   if (own.endpoint.starts_with(kUnixScheme)) {
@@ -105,18 +105,18 @@ void aim(const World& world, const OwnPort& own, Cluster& cluster) {
       fixed(*at);
       return;
     }
-    if (at->ip.is_any() && !world.self.ips.empty()) {
-      const auto same = std::find_if(world.self.ips.begin(), world.self.ips.end(),
+    if (at->ip.is_any() && !view.self.ips.empty()) {
+      const auto same = std::find_if(view.self.ips.begin(), view.self.ips.end(),
                                      [&](const auto& ip) { return ip.is_v6() == at->ip.is_v6(); });
-      fixed(SocketAddress{same == world.self.ips.end() ? world.self.ips.front() : *same, at->port});
+      fixed(SocketAddress{same == view.self.ips.end() ? view.self.ips.front() : *same, at->port});
     }
   }
-  bind_inbound_source(world, cluster);
+  bind_inbound_source(view, cluster);
 }
 
-model::ClusterPtr cluster_of(const World& world, const OwnPort& own) {
+model::ClusterPtr cluster_of(const ProxyView& view, const OwnPort& own) {
   auto cluster = std::make_shared<Cluster>();
-  cluster->name = world.as_of_1_5 && own.def
+  cluster->name = view.mesh.as_of_1_5 && own.def
                       ? fmt::format("inbound|{}|{}|{}", own.service_port, own.port_name, own.def->host)
                       : fmt::format("inbound|{}||", own.number);
   cluster->direction = model::Direction::kInbound;
@@ -127,8 +127,8 @@ model::ClusterPtr cluster_of(const World& world, const OwnPort& own) {
     cluster->service_name = own.def->name;
     cluster->service_namespace = own.def->ns;
   }
-  aim(world, own, *cluster);
-  apply_pool(own.pool, *world.mesh, *cluster);
+  aim(view, own, *cluster);
+  apply_pool(own.pool, *view.mesh.config, *cluster);
   return cluster;
 }
 
@@ -143,9 +143,9 @@ FilterChain chain_to(std::string name, const std::string& cluster, const OwnPort
 }
 
 // Up to Istio 1.5 each inbound port also showed as a listener of its own on the pod's address.
-model::ListenerPtr shown_as_of_1_5(const World& world, const OwnPort& own, FilterChain chain) {
+model::ListenerPtr shown_as_of_1_5(const ProxyView& view, const OwnPort& own, FilterChain chain) {
   auto listener = std::make_shared<model::Listener>();
-  const SocketAddress at{world.self.ips.front(), own.number};
+  const SocketAddress at{view.self.ips.front(), own.number};
   listener->name = listener_name(at);
   listener->direction = model::Direction::kInbound;
   listener->addresses = {at};
@@ -158,45 +158,50 @@ model::ListenerPtr shown_as_of_1_5(const World& world, const OwnPort& own, Filte
 
 }  // namespace
 
-Inbound build_inbound(const World& world) {
+bool reaches_self(const ProxyView& view, const ServiceDef& def) {
+  return std::any_of(def.ports.begin(), def.ports.end(),
+                     [&](const RegistryPort& port) { return reached_by(view, def, port) != 0; });
+}
+
+Inbound build_inbound(const ProxyView& view) {
   Inbound inbound;
   auto listener = std::make_shared<model::Listener>();
   listener->name = model::kVirtualInbound;
   listener->direction = model::Direction::kInbound;
-  listener->addresses = world.wildcards(world.identity.ports.inbound);
+  listener->addresses = view.wildcards(view.identity.ports.inbound);
   listener->protocol = "TCP";
   listener->origin = model::builtin_origin();
   FilterChain loop =
       plain_chain("virtualInbound-blackhole", plain_route(model::kBlackHoleCluster, model::builtin_origin()));
-  loop.match.destination_port = world.identity.ports.inbound;
+  loop.match.destination_port = view.identity.ports.inbound;
   loop.log = false;
   listener->chains.push_back(std::move(loop));
   listener->chains.push_back(plain_chain(
       model::kVirtualInbound, plain_route(model::kInboundPassthroughCluster, model::builtin_origin())));
 
-  const auto& sidecar = world.scope.sidecar;
+  const auto& sidecar = view.scope.sidecar;
   const bool by_sidecar = sidecar && !sidecar->ingress.empty();
   std::map<uint16_t, const ServiceDef*> taken;
-  for (const OwnPort& own : by_sidecar ? ports_of_sidecar(*sidecar) : ports_of_services(world)) {
-    if (own.number == world.identity.ports.inbound) continue;
+  for (const OwnPort& own : by_sidecar ? ports_of_sidecar(*sidecar) : ports_of_services(view)) {
+    if (own.number == view.identity.ports.inbound) continue;
     const std::string chain_name = fmt::format("0.0.0.0_{}", own.number);
     const auto [at, fresh] = taken.emplace(own.number, own.def);
-    const model::ClusterPtr cluster = cluster_of(world, own);
+    const model::ClusterPtr cluster = cluster_of(view, own);
     if (!fresh) {
       // The oldest Service has the port, and decides its protocol.
-      if (own.def != at->second || world.as_of_1_5)
+      if (own.def != at->second || view.mesh.as_of_1_5)
         listener->losers.push_back(
             {own.origin,
              fmt::format("chain {} to {}", chain_name, cluster->name),
              fmt::format("older {} has port {}", at->second ? at->second->origin->to_string() : "entry",
                          own.number),
              {}});
-      if (world.as_of_1_5) inbound.clusters.push_back(cluster);
+      if (view.mesh.as_of_1_5) inbound.clusters.push_back(cluster);
       continue;
     }
     FilterChain chain = chain_to(chain_name, cluster->name, own);
-    if (world.as_of_1_5 && !world.self.ips.empty())
-      inbound.listeners.push_back(shown_as_of_1_5(world, own, chain));
+    if (view.mesh.as_of_1_5 && !view.self.ips.empty())
+      inbound.listeners.push_back(shown_as_of_1_5(view, own, chain));
     listener->chains.push_back(std::move(chain));
     inbound.clusters.push_back(cluster);
   }

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "config/compiler/world.h"
+#include "config/compiler/proxy_view.h"
 
 namespace sockmesh::config {
 
@@ -13,6 +13,9 @@ struct Inbound {
   std::vector<model::ListenerPtr> listeners;
   std::vector<model::ClusterPtr> clusters;
 };
-Inbound build_inbound(const World& world);
+Inbound build_inbound(const ProxyView& view);
+
+// Whether some port of the service leads to the proxy's own pod.
+bool reaches_self(const ProxyView& view, const ServiceDef& def);
 
 }  // namespace sockmesh::config

@@ -24,14 +24,14 @@ bool applies(const L4Match& match, const Self& self, uint16_t port) {
 }
 
 // Listener-side settings come from the rule of the first destination's host, from its top level.
-void apply_rule(const World& world, const Scope::Host& host, const std::string& subset, bool alone,
+void apply_rule(const ProxyView& view, const Scope::Host& host, const std::string& subset, bool alone,
                 Route& route) {
-  const MergedRule* rule = world.rule_for(host);
+  const MergedRule* rule = view.rule_for(host);
   const TrafficPolicy* policy = rule && *rule->policy ? &**rule->policy : nullptr;
   const TrafficPolicy::ConnectionPool* pool = nullptr;
   if (policy && policy->connection_pool) {
     pool = &*policy->connection_pool;
-  } else if (const auto& floor = world.mesh->default_traffic_policy; floor && floor->connection_pool) {
+  } else if (const auto& floor = view.mesh.config->default_traffic_policy; floor && floor->connection_pool) {
     pool = &*floor->connection_pool;
   }
   if (pool) {
@@ -44,11 +44,11 @@ void apply_rule(const World& world, const Scope::Host& host, const std::string& 
     route.hash_source_ip = part->policy->load_balancer->use_source_ip;
 }
 
-Route own_route(const World& world, const PortInView& port) {
+Route own_route(const ProxyView& view, const PortInView& port) {
   const uint16_t number = port.def->declared_ports == 1 ? port.def->ports.front().port : port.listen_port;
   Route route = plain_route(outbound_cluster_name(number, "", port.def->host), port.def->origin);
-  if (const auto it = world.scope.hosts.find(port.def->host); it != world.scope.hosts.end())
-    apply_rule(world, it->second, "", true, route);
+  if (const auto it = view.scope.hosts.find(port.def->host); it != view.scope.hosts.end())
+    apply_rule(view, it->second, "", true, route);
   return route;
 }
 
@@ -79,7 +79,7 @@ std::vector<std::string> server_names(const std::vector<std::string>& hosts) {
   return {names.begin(), names.end()};
 }
 
-std::vector<FilterChain> tcp_chains(const World& world, const std::vector<const VirtualService*>& routes,
+std::vector<FilterChain> tcp_chains(const ProxyView& view, const std::vector<const VirtualService*>& routes,
                                     const PortInView& port, std::vector<model::Loser>& losers) {
   std::vector<FilterChain> chains;
   const VirtualService* winner = nullptr;
@@ -96,12 +96,12 @@ std::vector<FilterChain> tcp_chains(const World& world, const std::vector<const 
     for (const L4Route& entry : owner->tcp) {
       if (entry.destinations.empty()) continue;
       const auto make = [&] {
-        return route_to(world, *owner, entry.destinations, port.listen_port, entry.line);
+        return route_to(view, *owner, entry.destinations, port.listen_port, entry.line);
       };
       bool terminal = entry.matches.empty();
       std::vector<Prefix> subnets;
       for (const L4Match& match : entry.matches) {
-        if (!applies(match, world.self, port.listen_port)) continue;
+        if (!applies(match, view.self, port.listen_port)) continue;
         if (match.destination_subnets.empty()) {
           terminal = true;
           break;
@@ -121,18 +121,18 @@ std::vector<FilterChain> tcp_chains(const World& world, const std::vector<const 
       }
     }
   }
-  if (!winner && !own_block_taken) chains.push_back(chain_of(own_route(world, port), own_block(port)));
+  if (!winner && !own_block_taken) chains.push_back(chain_of(own_route(view, port), own_block(port)));
   return chains;
 }
 
-std::vector<FilterChain> tls_chains(const World& world, const std::vector<const VirtualService*>& routes,
+std::vector<FilterChain> tls_chains(const ProxyView& view, const std::vector<const VirtualService*>& routes,
                                     const PortInView& port, std::vector<model::Loser>& losers) {
   std::vector<FilterChain> chains;
   std::set<std::pair<std::vector<std::string>, std::vector<Prefix>>> taken;
   for (const VirtualService* owner : routes) {
     for (const L4Route& entry : owner->tls) {
       for (const L4Match& match : entry.matches) {
-        if (!applies(match, world.self, port.listen_port)) continue;
+        if (!applies(match, view.self, port.listen_port)) continue;
         if (!taken.insert({match.sni_hosts, match.destination_subnets}).second) {
           losers.push_back({owner->meta.origin(match.line),
                             "tls match [" + join(match.sni_hosts, ", ") + "]",
@@ -140,8 +140,7 @@ std::vector<FilterChain> tls_chains(const World& world, const std::vector<const 
                             {}});
           continue;
         }
-        std::optional<Route> route =
-            route_to(world, *owner, entry.destinations, port.listen_port, entry.line);
+        std::optional<Route> route = route_to(view, *owner, entry.destinations, port.listen_port, entry.line);
         if (!route) continue;
         FilterChain chain =
             chain_of(std::move(*route),
@@ -152,7 +151,7 @@ std::vector<FilterChain> tls_chains(const World& world, const std::vector<const 
     }
   }
   if (chains.empty()) {
-    chains.push_back(chain_of(own_route(world, port), own_block(port)));
+    chains.push_back(chain_of(own_route(view, port), own_block(port)));
     if (port.block || port.wildcard_bind) chains.back().match.server_names = server_names({port.def->host});
   }
   return chains;
@@ -209,10 +208,10 @@ FilterChain plain_chain(std::string name, Route route) {
   return chain;
 }
 
-std::string destination_cluster(const World& world, const Destination& destination, const std::string& ns,
+std::string destination_cluster(const ProxyView& view, const Destination& destination, const std::string& ns,
                                 uint16_t port) {
-  std::string name = full_name(destination.host, ns, world.mesh->domain);
-  const Scope::Host* host = world.scope.find(name);
+  std::string name = full_name(destination.host, ns, view.mesh.config->domain);
+  const Scope::Host* host = view.scope.find(name);
   if (host) name = host->owner->host;
   if (destination.port != 0) {
     port = destination.port;
@@ -224,7 +223,7 @@ std::string destination_cluster(const World& world, const Destination& destinati
   return outbound_cluster_name(port, destination.subset, name);
 }
 
-std::optional<Route> route_to(const World& world, const VirtualService& owner,
+std::optional<Route> route_to(const ProxyView& view, const VirtualService& owner,
                               const std::vector<RouteDestination>& destinations, uint16_t port, int line) {
   Route route;
   route.origin = owner.meta.origin(line);
@@ -233,18 +232,19 @@ std::optional<Route> route_to(const World& world, const VirtualService& owner,
     const auto weight = static_cast<uint32_t>(
         std::clamp<int64_t>(one.weight.value_or(0), 0, std::numeric_limits<uint32_t>::max()));
     sum += weight;
-    route.clusters.push_back({destination_cluster(world, one.destination, owner.meta.ns, port), weight});
+    route.clusters.push_back({destination_cluster(view, one.destination, owner.meta.ns, port), weight});
   }
   const bool alone = route.clusters.size() == 1;
   if (route.clusters.empty() || (!alone && sum == 0)) return std::nullopt;
   route.stat_prefix = alone ? route.clusters.front().cluster : Text(owner.meta.name + "." + owner.meta.ns);
   const Destination& first = destinations.front().destination;
-  if (const Scope::Host* host = world.scope.find(full_name(first.host, owner.meta.ns, world.mesh->domain)))
-    apply_rule(world, *host, first.subset, alone, route);
+  if (const Scope::Host* host =
+          view.scope.find(full_name(first.host, owner.meta.ns, view.mesh.config->domain)))
+    apply_rule(view, *host, first.subset, alone, route);
   return route;
 }
 
-std::vector<FilterChain> chains_for(const World& world, const RouteTable& routes, const PortInView& port,
+std::vector<FilterChain> chains_for(const ProxyView& view, const RouteTable& routes, const PortInView& port,
                                     std::vector<model::Loser>& losers) {
   if (is_http(port.protocol)) {
     // Carried at layer 4 by the owner of the address, whatever its HTTP routes are.
@@ -255,11 +255,11 @@ std::vector<FilterChain> chains_for(const World& world, const RouteTable& routes
                           "HTTP routes are not applied: the port is carried at layer 4",
                           {}});
     std::vector<FilterChain> chains;
-    chains.push_back(chain_of(own_route(world, port), own_block(port)));
+    chains.push_back(chain_of(own_route(view, port), own_block(port)));
     return chains;
   }
   const auto own = routes.of(port.def->host);
-  return is_tls(port.protocol) ? tls_chains(world, own, port, losers) : tcp_chains(world, own, port, losers);
+  return is_tls(port.protocol) ? tls_chains(view, own, port, losers) : tcp_chains(view, own, port, losers);
 }
 
 }  // namespace sockmesh::config

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "config/compiler/world.h"
+#include "config/compiler/proxy_view.h"
 
 namespace sockmesh::config {
 
@@ -37,12 +37,12 @@ struct PortInView {
 };
 
 // The chains of one service port, the most wanted first. Losing VirtualServices are added to `losers`.
-std::vector<model::FilterChain> chains_for(const World& world, const RouteTable& routes,
+std::vector<model::FilterChain> chains_for(const ProxyView& view, const RouteTable& routes,
                                            const PortInView& port, std::vector<model::Loser>& losers);
 
 // A route to the destinations of an entry; `port` is what a destination without port means where its
 // service has several. Null when all weights are zero, which Istio refuses to accept.
-std::optional<model::Route> route_to(const World& world, const VirtualService& owner,
+std::optional<model::Route> route_to(const ProxyView& view, const VirtualService& owner,
                                      const std::vector<RouteDestination>& destinations, uint16_t port,
                                      int line);
 
@@ -51,7 +51,7 @@ model::Route plain_route(std::string cluster, model::OriginPtr origin);
 model::FilterChain plain_chain(std::string name, model::Route route);
 
 // The name of the cluster a destination means, whether it exists or not.
-std::string destination_cluster(const World& world, const Destination& destination, const std::string& ns,
+std::string destination_cluster(const ProxyView& view, const Destination& destination, const std::string& ns,
                                 uint16_t port);
 
 }  // namespace sockmesh::config

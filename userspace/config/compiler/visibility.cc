@@ -141,14 +141,10 @@ const Scope::Host* Scope::find(const std::string& host) const {
   return nullptr;
 }
 
-std::vector<std::shared_ptr<const VirtualService>> visible_routes(const List<VirtualService>& all,
-                                                                  const std::string& ns,
-                                                                  const MeshConfig& mesh) {
-  List<VirtualService> sorted = all;
-  std::sort(sorted.begin(), sorted.end(),
-            [](const auto& a, const auto& b) { return age(a->meta) < age(b->meta); });
+List<VirtualService> visible_routes(const List<VirtualService>& all, const std::string& ns,
+                                    const MeshConfig& mesh) {
   List<VirtualService> own, named, open;
-  for (const auto& route : sorted) {
+  for (const auto& route : all) {
     const auto& export_to =
         route->export_to.empty() ? mesh.default_virtual_service_export_to : route->export_to;
     const auto has = [&](std::string_view what) {

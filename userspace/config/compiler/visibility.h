@@ -54,20 +54,17 @@ struct Scope {
   const Host* find(const std::string& host) const;
 };
 
-// Everything with its defaults filled in, oldest first.
-using Registry = std::vector<ServiceDefPtr>;
-
-// The VirtualServices that a namespace may use, in order: private ones, those exported to it by name, public
-// ones; each part oldest first.
-std::vector<std::shared_ptr<const VirtualService>> visible_routes(const List<VirtualService>& all,
-                                                                  const std::string& ns,
-                                                                  const MeshConfig& mesh);
+// Of `all`, which are by age, those that a namespace may use, in order: private ones, those exported to it by
+// name, public ones; each part oldest first.
+List<VirtualService> visible_routes(const List<VirtualService>& all, const std::string& ns,
+                                    const MeshConfig& mesh);
 
 // The Sidecar resource for a workload, null when none applies.
 std::shared_ptr<const Sidecar> sidecar_for(const List<Sidecar>& all, const std::string& ns,
                                            const Labels& labels, const MeshConfig& mesh);
 
 // Of the definitions in `registry` alone: what is decided about one host does not depend on the others.
+// `all_routes` are by age.
 Scope scope_for(const Registry& registry, const List<VirtualService>& all_routes,
                 const List<Sidecar>& sidecars, const MeshConfig& mesh, const Self& self);
 

@@ -44,6 +44,9 @@ struct ServiceDef {
 };
 using ServiceDefPtr = std::shared_ptr<const ServiceDef>;
 
+// Everything with its defaults filled in, oldest first.
+using Registry = std::vector<ServiceDefPtr>;
+
 // Oldest first, then by name, then by namespace.
 bool older(const ServiceDef& a, const ServiceDef& b);
 // The same, and of two ServiceEntries of one host, age and namespace by the name of the entry.

@@ -66,6 +66,12 @@ std::vector<std::string> rest_of(const model::Snapshot& snapshot) {
   return rest;
 }
 
+void require_equal(const model::SnapshotPtr& made, const model::SnapshotPtr& wanted) {
+  REQUIRE(made->version == wanted->version);
+  REQUIRE(rest_of(*made) == rest_of(*wanted));
+  REQUIRE(made->by_address.size() == wanted->by_address.size());
+}
+
 }  // namespace
 
 TEST_CASE("equal resources in any order are one version") {
@@ -113,32 +119,61 @@ TEST_CASE("compiling change by change equals compiling everything") {
   std::mt19937_64 random(3);
   for (int round = 0; round < 200; ++round) {
     Resources mesh = random_mesh(random);
-    Compiler compiler(random_client());
+    Compiler compiler({random_client()});
     compiler.compile(mesh);
     for (int step = 0; step < 25; ++step) {
       INFO("round " << round << ", step " << step);
       change_one(mesh, random);
-      const auto step_by_step = compiler.compile(mesh);
-      const auto at_once = compile(mesh, random_client());
-      REQUIRE(step_by_step->version == at_once->version);
-      REQUIRE(rest_of(*step_by_step) == rest_of(*at_once));
-      REQUIRE(step_by_step->by_address.size() == at_once->by_address.size());
-      REQUIRE(compiler.compile(mesh) == step_by_step);
+      const auto step_by_step = compiler.compile(mesh).front();
+      require_equal(step_by_step, compile(mesh, random_client()));
+      REQUIRE(compiler.compile(mesh).front() == step_by_step);
     }
   }
+}
+
+TEST_CASE("each of several proxies gets what it would get alone, whatever changes") {
+  std::mt19937_64 random(5);
+  const std::vector<ProxyIdentity> proxies = random_proxies();
+  size_t same = 0;  // snapshots that stayed while others did not
+  for (int round = 0; round < 100; ++round) {
+    Resources mesh = random_mesh(random);
+    Compiler compiler(proxies);
+    std::vector<model::SnapshotPtr> last = compiler.compile(mesh);
+    for (int step = 0; step < 25; ++step) {
+      INFO("round " << round << ", step " << step);
+      for (size_t n = 1 + random() % 2; n > 0; --n) change_one(mesh, random);
+      const auto keep = random() % 20 == 0 ? Compiler::Keep::kNothing : Compiler::Keep::kResources;
+      std::vector<bool> left_out(proxies.size());
+      if (random() % 10 == 0) left_out[random() % proxies.size()] = true;
+      const auto made = compiler.compile(mesh, keep, left_out);
+      REQUIRE(made.size() == proxies.size());
+      size_t anew = 0, kept = 0;
+      for (size_t i = 0; i < proxies.size(); ++i) {
+        INFO("proxy " << i);
+        REQUIRE((made[i] == nullptr) == left_out[i]);
+        if (left_out[i]) continue;
+        require_equal(made[i], compile(mesh, proxies[i]));
+        REQUIRE(made[i]->generation == last[i]->generation + (made[i] == last[i] ? 0 : 1));
+        ++(made[i] == last[i] ? kept : anew);
+        last[i] = made[i];
+      }
+      if (anew > 0) same += kept;
+    }
+  }
+  CHECK(same > 100);
 }
 
 TEST_CASE("a pod's readiness changes its clusters and nothing else") {
   std::mt19937_64 random(4);
   for (int round = 0; round < 60; ++round) {
     Resources mesh = random_mesh(random);
-    Compiler compiler(random_client());
-    const auto before = compiler.compile(mesh);
+    Compiler compiler({random_client()});
+    const auto before = compiler.compile(mesh).front();
     const size_t at = 1 + random() % (mesh.pods.size() - 1);
     auto pod = std::make_shared<Pod>(*mesh.pods[at]);
     pod->ready = !pod->ready.value_or(true);
     mesh.pods[at] = pod;
-    const auto after = compiler.compile(mesh);
+    const auto after = compiler.compile(mesh).front();
     REQUIRE(after->version == compile(mesh, random_client())->version);
     REQUIRE(after->workloads->size() == before->workloads->size());
   }

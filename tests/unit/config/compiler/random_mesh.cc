@@ -105,6 +105,8 @@ class Maker {
     made->meta = meta("VirtualService", name, in);
     made->hosts = {chance(10) ? "*." + ns() + ".svc.cluster.local" : host()};
     made->export_to = export_to();
+    if (chance(25)) made->gateways = {ns() + "/g0"};
+    if (!made->gateways.empty() && chance(50)) made->gateways.emplace_back("mesh");
     for (size_t n = 1 + below(2); n > 0; --n) {
       L4Route tcp;
       for (size_t d = 1 + below(2); d > 0; --d) {
@@ -189,6 +191,39 @@ class Maker {
     return made;
   }
 
+  std::shared_ptr<const Gateway> gateway(const std::string& name, const std::string& in) {
+    auto made = std::make_shared<Gateway>();
+    made->meta = meta("Gateway", name, in);
+    made->selector = {{"app", app()}};
+    for (const bool tls : {false, true}) {
+      GatewayServer server;
+      server.port.number = port();
+      server.port.name = tls ? "tls" : "tcp";
+      server.port.protocol = tls ? "TLS" : "TCP";
+      if (tls) server.tls_mode = "PASSTHROUGH";
+      server.hosts = {"*"};
+      made->servers.push_back(std::move(server));
+    }
+    return made;
+  }
+
+  std::shared_ptr<const K8sRoute> k8s_route(const std::string& name, const std::string& in) {
+    auto made = std::make_shared<K8sRoute>();
+    made->meta = meta("TCPRoute", name, in);
+    K8sRoute::ParentRef parent;
+    parent.kind = "Service";
+    parent.ns = ns();
+    parent.name = app();
+    if (chance(50)) parent.port = port();
+    made->parents = {parent};
+    K8sRoute::BackendRef backend;
+    backend.ns = ns();
+    backend.name = app();
+    backend.port = port();
+    made->rules.emplace_back().backends = {backend};
+    return made;
+  }
+
  private:
   std::mt19937_64& random_;
   uint32_t next_;  // address of a pod
@@ -218,6 +253,9 @@ Resources random_mesh(std::mt19937_64& random) {
     if (make.chance(70)) mesh.destination_rules.push_back(make.rule(name, make.ns()));
   }
   if (make.chance(30)) mesh.sidecars.push_back(make.sidecar("default", "n0"));
+  for (const char* ns : {"n1", "n2"})
+    if (make.chance(70)) mesh.gateways.push_back(make.gateway("g0", ns));
+  if (make.chance(50)) mesh.k8s_routes.push_back(make.k8s_route("k0", make.ns()));
   return mesh;
 }
 
@@ -226,6 +264,17 @@ ProxyIdentity random_client() {
   client.pod = "client";
   client.ns = "n0";
   return client;
+}
+
+std::vector<ProxyIdentity> random_proxies() {
+  ProxyIdentity other;
+  other.pod = "a0-0";
+  other.ns = "n1";
+  ProxyIdentity gateway;
+  gateway.role = Role::kGateway;
+  gateway.pod = "a1-1";
+  gateway.ns = "n2";
+  return {random_client(), other, gateway};
 }
 
 void change_one(Resources& resources, std::mt19937_64& random) {
@@ -244,7 +293,7 @@ void change_one(Resources& resources, std::mt19937_64& random) {
     }
   };
   const std::string app = make.app(), ns = make.ns();
-  switch (make.below(11)) {
+  switch (make.below(13)) {
     case 0:
     case 1:
       change(resources.services, make.service(app, ns));
@@ -267,6 +316,12 @@ void change_one(Resources& resources, std::mt19937_64& random) {
       break;
     case 8:
       change(resources.pods, make.pod("client", "n0", "client"));
+      break;
+    case 9:
+      change(resources.gateways, make.gateway("g0", ns));
+      break;
+    case 10:
+      if (make.chance(30)) change(resources.k8s_routes, make.k8s_route("k0", ns));
       break;
     default:
       change(resources.endpoints, make.slice(app, ns));

@@ -1,11 +1,11 @@
-// The whole of a compilation once its world is known. Pure.
+// The whole of a compilation once the proxy's view of the mesh is known. Pure.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <vector>
 
-#include "config/compiler/world.h"
+#include "config/compiler/proxy_view.h"
 #include "model/snapshot_version.h"
 
 namespace sockmesh::config {
@@ -17,7 +17,8 @@ struct Built {
   size_t outbound = 0;  // its first listeners: those of build_outbound, by address
   std::map<SocketAddress, model::Finding> refused;  // addresses that have none, and why
   std::vector<Text> inbound_clusters;
+  std::vector<model::Finding> lasting_findings;  // the first ones: those that no change of hosts concerns
 };
-Built build_snapshot(const World& world);
+Built build_snapshot(const ProxyView& view);
 
 }  // namespace sockmesh::config
