@@ -1,13 +1,16 @@
-// Configuration: the objects of a ResourceSource, watched; each change compiled and published, unless an
-// error in it would widen policy (config/source/admission.h). What is broken is logged with file:line, within
-// bounds (problem_log.h), and leaves its last good version in force; while there is none of what decides
-// policy, nothing is published and connections wait. Thread rule: that of SnapshotSource.
+// Configuration: the objects of a ResourceSource, watched; each change compiled for every subscriber and
+// published to it, unless an error in it would widen its policy (config/source/admission.h). What is broken
+// is logged with file:line, within bounds (problem_log.h), and leaves its last good version in force.
+// Admission is each subscriber's own: whom a change is refused for keeps what it has, while the others get
+// theirs; while a subscriber has none of what decides its policy, nothing is published to it and its
+// connections wait. Thread rule: that of SnapshotSource.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "config/compiler/compiler.h"
@@ -27,37 +30,59 @@ struct Origin {
 };
 Origin folder_origin(const std::string& folder);
 
+// A proxy, and who acts by its snapshots.
+struct Subscriber {
+  config::ProxyIdentity identity;
+  SnapshotSource::Publish publish;
+};
+
 class Configuration final : public SnapshotSource {
  public:
-  Configuration(event::Loop& loop, Origin origin, config::ProxyIdentity identity, Publish publish);
+  Configuration(event::Loop& loop, Origin origin, std::vector<Subscriber> subscribers);
 
   void start() override;
   void reload() override;
+  // Of all subscribers: refused when it is so for one of them, with the first reason there is.
   admin::ConfigStatus status() const override;
 
  private:
   using Look = config::ResourceSource::Look;
   using Loaded = config::ResourceSource::Loaded;
 
+  // A subscriber and what is decided for it.
+  struct Served {
+    Subscriber subscriber;
+    model::SnapshotPtr snapshot;                  // in force
+    std::optional<config::PolicyObjects> policy;  // of what is in force; none: nothing is
+    std::string refusal;                          // of the last load, "" when it was admitted
+    bool in_force() const { return policy.has_value(); }
+    bool admitted() const { return refusal.empty(); }
+    bool held() const { return !in_force() && !admitted(); }
+  };
+  // A snapshot that takes the place of another one.
+  struct News {
+    const Served& to;
+    model::SnapshotPtr before;
+    bool other_version() const { return !before || before->version != to.snapshot->version; }
+  };
+
   void open();
   void look_again();
   void load(Look look);
-  std::string refusal_of(const Loaded& loaded) const;
+  bool somebody(bool (Served::*is)() const) const;
+  static std::string refusal_of(const Loaded& loaded, const Served& served);
+  std::vector<std::string> refusals() const;
   void report(const Loaded& loaded);
   void publish(Loaded loaded);
-  bool in_force() const { return policy_.has_value(); }
+  void tell(const std::vector<News>& news, Duration took) const;
 
   event::Loop& loop_;
   const Origin origin_;
-  const config::ProxyIdentity identity_;
-  const Publish publish_;
   std::unique_ptr<config::ResourceSource> source_;
   event::WatchedFd watch_;  // of the source, duplicated
-  config::Compiler compiler_;
-  std::unique_ptr<event::Timer> settle_;  // after a change: load; while nothing is in force: look again
-  model::SnapshotPtr snapshot_;           // in force
-  std::optional<config::PolicyObjects> policy_;  // of what is in force; none: nothing is
-  std::string refusal_;                          // of the last load, "" when it was admitted
+  std::vector<Served> served_;
+  config::Compiler compiler_;             // for these, in their order
+  std::unique_ptr<event::Timer> settle_;  // after a change: load; while somebody is held: look again
   ProblemLog log_;
 
   mutable Mutex mutex_;

@@ -298,9 +298,9 @@ Result<void> serve(const Options& given) {
       });
   if (!resolver) return fail(resolver.error().within("DNS"));
   add_observers(agent, **resolver, trim);
-  agent.configuration = std::make_unique<Configuration>(
-      *loop, folder_origin(options.config_folder), options.identity,
-      [&agent](model::SnapshotPtr snapshot) { agent.publication.publish(std::move(snapshot)); });
+  const auto publish = [&agent](model::SnapshotPtr made) { agent.publication.publish(std::move(made)); };
+  agent.configuration = std::make_unique<Configuration>(*loop, folder_origin(options.config_folder),
+                                                        std::vector<Subscriber>{{options.identity, publish}});
   agent.configuration->start();
   checkpoints.reached("configuration read");
 

@@ -12,7 +12,7 @@ namespace sockmesh::server {
 
 class SnapshotSource {
  public:
-  // Of one generation after the other. Called from start(), reload(), or the loop.
+  // To one proxy, of one generation after the other. Called from start(), reload(), or the loop.
   using Publish = std::function<void(model::SnapshotPtr)>;
 
   virtual ~SnapshotSource() = default;
