@@ -102,8 +102,8 @@ Built build_snapshot(const ProxyView& view) {
   snapshot->mesh = settings_of(view);
   for (const auto* found : {&view.gateway_api.findings, &view.mesh.gateway_api.findings})
     snapshot->findings.insert(snapshot->findings.end(), found->begin(), found->end());
-  built.lasting_findings = snapshot->findings;
   snapshot->egress = egress_policy(view, snapshot->findings);
+  built.lasting_findings = snapshot->findings;
 
   const auto add_clusters = [&](const std::vector<model::ClusterPtr>& clusters) {
     for (const auto& cluster : clusters) snapshot->clusters.emplace(cluster->name, cluster);

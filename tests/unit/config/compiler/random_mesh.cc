@@ -237,6 +237,7 @@ Resources random_mesh(std::mt19937_64& random) {
   auto client = std::make_shared<Pod>();
   client->meta = make.meta("Pod", "client", "n0");
   client->meta.labels = {{"app", "client"}};
+  if (make.chance(20)) client->meta.annotations["sockmesh.io/egressBlock"] = "10.0.0.0/8, here";  // SM0301
   client->ips = {IpAddress::v4(0x0af40909)};
   mesh.pods.push_back(client);
   for (int n = 0; n < kNamespaces; ++n)
