@@ -14,9 +14,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/local_delivery.h"
-#include "interception/listening_socket.h"
-#include "interception/original_destination.h"
 #include "iptables/trace.h"
+#include "net/listening_socket.h"
+#include "net/original_destination.h"
 
 namespace sockmesh::iptables {
 
@@ -98,7 +98,7 @@ class FamilyProbe {
     Result<void> inbound;
     for (const uint16_t port : {options_.inbound_port, options_.proxy_port}) {
       // An agent may listen there already, or come while we do.
-      auto fd = interception::listen_on({ends_.client.ip, port}, {.group = interception::PortGroup::kMember});
+      auto fd = net::listen_on({ends_.client.ip, port}, {.group = net::PortGroup::kMember});
       if (fd)
         listeners_.push_back(*std::move(fd));
       else if (port == options_.inbound_port)
@@ -120,7 +120,7 @@ class FamilyProbe {
         if (ready <= 0 || !entry.revents) continue;
         const Fd accepted(accept4(entry.fd, nullptr, nullptr, SOCK_CLOEXEC));
         if (!accepted) continue;
-        const auto captured = interception::original_destination(accepted.get(), options_.inbound_port);
+        const auto captured = net::original_destination(accepted.get(), options_.inbound_port);
         if (captured && captured->destination == ends_.target) return true;
       }
     }

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 
 namespace sockmesh::bench {
 
@@ -17,7 +17,7 @@ void die(const std::string& what) {
 }
 
 Fd listen_on(const SocketAddress& address) {
-  auto fd = interception::listen_on(address, {});
+  auto fd = net::listen_on(address, {});
   if (!fd) {
     std::fprintf(stderr, "sm-bench: %s\n", fd.error().message.c_str());
     std::exit(1);

@@ -36,8 +36,7 @@ Result<Target> running_target(const Context& context) {
     return fail("the agent takes its configuration from {} {}: change it there", cell(config, "source"),
                 cell(config, "location"));
   Target target{.identity = {}, .folder = cell(config, "location"), .version = cell(config, "version")};
-  target.identity.role =
-      cell(identity, "role") == "gateway" ? config::Role::kGateway : config::Role::kSidecar;
+  target.identity.role = config::parse_role(cell(identity, "role")).value_or(config::Role::kSidecar);
   target.identity.pod = cell(identity, "pod");
   target.identity.ns = cell(identity, "namespace");
   target.identity.node = cell(identity, "node");

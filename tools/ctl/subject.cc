@@ -76,7 +76,7 @@ Result<config::ProxyIdentity> identity_of(const std::string& pod, const std::str
   config::ProxyIdentity identity;
   identity.pod = pod.substr(0, dot);
   identity.ns = pod.substr(dot + 1);
-  identity.role = role == "gateway" ? config::Role::kGateway : config::Role::kSidecar;
+  identity.role = config::parse_role(role).value_or(config::Role::kSidecar);
   return identity;
 }
 

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "base/strings.h"
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
 #include "two_pods.h"
@@ -31,7 +31,7 @@ std::string manifests(size_t slots) {
 }
 
 Fd listen_at(const SocketAddress& address) {
-  auto fd = interception::listen_on(address, {});
+  auto fd = net::listen_on(address, {});
   if (!fd) throw std::runtime_error(fd.error().message);
   return std::move(*fd);
 }

@@ -8,7 +8,7 @@
 #include "connection/outcome.h"
 #include "connection/proxy_protocol.h"
 #include "connection/tls_hello.h"
-#include "interception/loop_guard.h"
+#include "net/loop_guard.h"
 
 namespace sockmesh::connection {
 
@@ -66,7 +66,7 @@ void Connection::start() {
   // answer.
   reset_on_close(downstream_.get());
 
-  const auto captured = interception::original_destination(downstream_.get(), entry_->port);
+  const auto captured = net::original_destination(downstream_.get(), entry_->port);
   if (!captured) return finish(std::nullopt, "the client was gone before it was looked at");
   redirected_ = captured->redirected;
   record().downstream_local = captured->destination;
@@ -76,14 +76,13 @@ void Connection::start() {
     return finish(ResponseFlag::kOverloadManager, "more connections than this agent may carry",
                   Close::kReset);
   }
-  if (entry_->bound.empty() && interception::would_loop(*captured, connections_.settings().capture_ports)) {
+  if (entry_->bound.empty() && net::would_loop(*captured, entry_->pod->capture_ports)) {
     // As Istio's chain on its fixed ports (docs/istio.md#virtualoutbound): to BlackHoleCluster, unlogged.
     record().cluster = model::kBlackHoleCluster;
     record().log = false;
     return finish(ResponseFlag::kNoHealthyUpstream, "dialled our own capture port");
   }
-  own_accept_ = connections_.services().upstreams.own_dials().accepted(record().downstream_remote,
-                                                                       captured->destination);
+  own_accept_ = entry_->pod->own_dials.accepted(record().downstream_remote, captured->destination);
   if (*own_accept_.passes() > kMaxPasses) {
     record().cluster = model::kBlackHoleCluster;
     record().details = "proxy_loop";
@@ -193,7 +192,7 @@ void Connection::connect(const model::Decision& decision) {
   request.passes = own_accept_.passes();
   request.hash_source_ip = route.hash_source_ip;
   request.keep_client_source =
-      connections_.settings().keep_client_source && entry_->direction == model::Direction::kInbound;
+      entry_->pod->keeps_client_source() && entry_->direction == model::Direction::kInbound;
 
   downstream_.watch(connections_.services().loop, 0, [this](uint32_t events) {
     if (events & (EPOLLERR | EPOLLHUP)) finish(std::nullopt, "the client was gone before the upstream stood");
@@ -241,8 +240,7 @@ void Connection::relay(Fd upstream) {
   scope_.opened();
   const Duration age = connections_.services().loop.now() - record().opened;
   relay_ = connections_.services().data_path.relay(
-      {downstream_.release(), std::move(upstream)},
-      relay_options(chain_->route, age, connections_.settings().buffer_limit),
+      {downstream_.release(), std::move(upstream)}, relay_options(chain_->route, age),
       [this](const datapath::Outcome& outcome) { relayed(outcome); });
 }
 

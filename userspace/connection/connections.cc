@@ -19,8 +19,7 @@ bool Limit::take() {
   return false;
 }
 
-Connections::Connections(Services services, Settings settings)
-    : services_(services), settings_(std::move(settings)) {}
+Connections::Connections(Services services) : services_(services) {}
 
 Connections::~Connections() { reset(open_.size()); }
 

@@ -1,5 +1,5 @@
-// Connections: all connections of one worker, from accept to close, and what they share: the current
-// snapshot, the services of the worker, limits. Worker thread only, except where said.
+// Connections: the connections of one pod that one worker carries, from accept to close, and what they share:
+// the current snapshot, the services of the worker, limits. Worker thread only, except where said.
 #pragma once
 
 #include <atomic>
@@ -14,19 +14,13 @@
 #include "datapath/data_path.h"
 #include "event/loop.h"
 #include "model/snapshot.h"
+#include "pod/pod.h"
 #include "telemetry/worker_telemetry.h"
 #include "upstream/upstreams.h"
 
 namespace sockmesh::connection {
 
 class Connection;
-
-// Fixed at start-up, the same for all workers.
-struct Settings {
-  std::vector<uint16_t> capture_ports;  // ours: who dials them directly would loop
-  bool keep_client_source = false;      // TPROXY: inbound connections reach the application as the client
-  size_t buffer_limit = 1 << 20;        // bytes a direction may hold in lane 0, at most; Envoy's default
-};
 
 // How many connections the process carries, against how many it may: each takes two descriptors. Any thread.
 class Limit {
@@ -42,8 +36,9 @@ class Limit {
   std::atomic<size_t> standing_{0};
 };
 
-// Which of our listening sockets took a connection.
+// Which of our listening sockets took a connection: whose it is, and for what.
 struct Entry {
+  pod::PodPtr pod;
   model::Direction direction = model::Direction::kOutbound;
   uint16_t port = 0;  // it is bound to
   std::string bound;  // name of the Listener that is really bound; "" for capture ports
@@ -55,7 +50,7 @@ struct Accepted {
   std::shared_ptr<const Entry> entry;
 };
 
-// Of one worker; all outlive Connections.
+// Of one worker, and `upstreams` of one pod; all outlive Connections.
 struct Services {
   event::Loop& loop;
   datapath::DataPath& data_path;
@@ -66,10 +61,11 @@ struct Services {
 
 class Connections {
  public:
-  // Until the first snapshot, connections are accepted and held; so many, then the kernel's backlog holds on.
+  // Until the pod's first snapshot, connections are accepted and held; so many, then the kernel's backlog
+  // holds on.
   static constexpr size_t kMaxHeld = 1024;
 
-  Connections(Services services, Settings settings);
+  explicit Connections(Services services);
   ~Connections();  // resets what is still open
 
   // New connections use it from now on; open ones keep theirs. The first one releases those that are held.
@@ -84,7 +80,6 @@ class Connections {
 
   // --- for Connection ---
   const Services& services() const { return services_; }
-  const Settings& settings() const { return settings_; }
   // The really bound listener of that name in the current snapshot; null when it is gone.
   const model::Listener* bound_listener(const std::string& name) const;
   // Says that connections to `destination` come back to this agent; at most once a minute.
@@ -94,7 +89,6 @@ class Connections {
 
  private:
   const Services services_;
-  const Settings settings_;
   model::SnapshotPtr snapshot_;
   std::unordered_map<std::string, const model::Listener*> bound_;  // into snapshot_
   std::map<uint64_t, std::unique_ptr<Connection>> open_;           // by id, so by age

@@ -29,13 +29,12 @@ std::optional<model::ResponseFlag> flag_of(datapath::CloseReason reason) {
   return std::nullopt;
 }
 
-datapath::RelayOptions relay_options(const model::Route& route, Duration age, size_t buffer_limit) {
+datapath::RelayOptions relay_options(const model::Route& route, Duration age) {
   datapath::RelayOptions options;
   if (route.idle_timeout) options.idle_timeout = *route.idle_timeout;
   if (route.max_connection_duration && route.max_connection_duration->count() > 0)
     options.max_duration =
         std::max<Duration>(*route.max_connection_duration - age, std::chrono::milliseconds(1));
-  options.buffer_limit = buffer_limit;
   return options;
 }
 

@@ -21,7 +21,7 @@ std::optional<model::ResponseFlag> flag_of(datapath::CloseReason reason);
 
 // Times of the route as the relay needs them. `age` is how long ago the connection was accepted: the maximum
 // duration counts from there.
-datapath::RelayOptions relay_options(const model::Route& route, Duration age, size_t buffer_limit);
+datapath::RelayOptions relay_options(const model::Route& route, Duration age);
 
 // How long to wait for the first bytes; absent: as long as it takes (Istio's default).
 std::optional<Duration> detection_timeout(const model::MeshSettings& mesh);

@@ -59,7 +59,7 @@ class SockmapRelay final : public Relay {
   void splice(Pair sockets);
   void on_handed_over(std::optional<Handover> handover);
   void on_look();
-  bool held_up(const Progress& moved) const;
+  bool held_up(const model::Bytes& total, uint64_t redirected) const;
   void look_again(bool silent);
   void finish(CloseReason reason, std::string detail);
   Duration left() const;  // of max_duration; only when there is one
@@ -175,19 +175,18 @@ Progress SockmapRelay::progress() {
   return all;
 }
 
-// See FlowFacts. `moved` is new since the last look.
-bool SockmapRelay::held_up(const Progress& moved) const {
+// See FlowFacts. Bytes of all lanes, and of lane 1, now.
+bool SockmapRelay::held_up(const model::Bytes& total, uint64_t redirected) const {
   if (flow_) {
-    const uint64_t all =
-        excess(moved.moved.total().both(), last_total_.from_downstream + last_total_.from_upstream);
-    return 2 * excess(moved.moved[Lane::kSkSkb].both(), last_redirected_) < all;
+    const uint64_t all = excess(total.both(), last_total_.from_downstream + last_total_.from_upstream);
+    return 2 * excess(redirected, last_redirected_) < all;
   }
   return unacknowledged(downstream_).value_or(0) > kPiledUp ||
          unacknowledged(upstream_).value_or(0) > kPiledUp;
 }
 
 void SockmapRelay::on_look() {
-  const Progress moved = progress();
+  const Progress so_far = progress();
   // Not the turn's time: bytes that moved since would seem to have moved before it.
   const MonotonicTime now = monotonic_now();
   const auto health = flow_ ? flow_->health() : SockmapFlow::Health::kFine;
@@ -195,13 +194,14 @@ void SockmapRelay::on_look() {
     lane_.count_stuck_backlog();
     return flow_->close(CloseReason::kAborted, "bytes redirected in the kernel were stuck");
   }
-  const model::Bytes total = moved.moved.total();
+  const model::Bytes total = so_far.moved.total();
+  const uint64_t redirected = so_far.moved[Lane::kSkSkb].both();
   const TrafficSample sample{excess(total.received, last_total_.from_downstream),
                              excess(total.sent, last_total_.from_upstream), now - last_look_};
   const bool silent = sample.from_downstream == 0 && sample.from_upstream == 0;
-  const bool slow_reader = held_up(moved);
+  const bool slow_reader = held_up(total, redirected);
   last_total_ = {total.received, total.sent, {}};
-  last_redirected_ = moved.moved[Lane::kSkSkb].both();
+  last_redirected_ = redirected;
   last_look_ = now;
   // A backlog waits for nobody's peer: it is the kernel that has yet to move these bytes.
   if (!silent || (flow_ && flow_->backlog_seen() > 0)) last_change_ = now;

@@ -1,5 +1,5 @@
-// What the admin server shows of the agent, gathered from its parts. Every function here runs in an admin
-// thread; none makes a worker wait.
+// What the admin server shows of the agent and of one pod, gathered from their parts. Every function here
+// runs in an admin thread; none makes a worker wait.
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -16,51 +16,53 @@ namespace {
 
 constexpr std::chrono::seconds kFlowsDeadline(1);  // a worker that is slower is left out
 
-admin::Readiness readiness(const Agent& agent) {
+admin::Readiness readiness(const Agent& agent, const ServedPod& pod) {
   if (agent.draining) return {false, "draining"};
-  if (agent.snapshot()) return {true, ""};
-  const admin::ConfigStatus config = agent.configuration->status();
+  if (pod.pod().snapshot()) return {true, ""};
+  const admin::ConfigStatus config = agent.configuration().status();
   return {false, fmt::format("config not received from folder {}{}{}", config.location,
                              config.last_error.empty() ? "" : ": ", config.last_error)};
 }
 
-admin::FlowListing flows(const Agent& agent) {
+admin::FlowListing flows(const ServedPod& pod) {
   std::vector<std::future<std::vector<telemetry::ConnectionRecord>>> asked;
   admin::FlowListing listing;
-  for (const auto& worker : agent.workers) asked.push_back(worker->flows());
+  for (PodTraffic* share : pod.shares()) asked.push_back(share->flows());
   const auto deadline = std::chrono::steady_clock::now() + kFlowsDeadline;
   for (auto& answer : asked) {
     if (answer.wait_until(deadline) != std::future_status::ready) continue;
     auto part = answer.get();
     std::move(part.begin(), part.end(), std::back_inserter(listing.flows));
   }
-  listing.total = std::max<uint64_t>(agent.active(), listing.flows.size());
+  listing.total = std::max<uint64_t>(pod.active(), listing.flows.size());
   return listing;
 }
 
-std::vector<admin::EndpointState> endpoint_states(const Agent& agent) {
+std::vector<admin::EndpointState> endpoint_states(const pod::Pod& pod) {
   std::vector<admin::EndpointState> states;
-  const model::SnapshotPtr snapshot = agent.snapshot();
+  const model::SnapshotPtr snapshot = pod.snapshot();
   if (!snapshot) return states;
   for (const auto& [name, cluster] : snapshot->clusters) {
-    const auto state = agent.clusters.find(name);
+    const auto state = pod.clusters.find(name);
     if (!state) continue;
     for (auto& endpoint : state->endpoints(monotonic_now()))
       states.push_back({name, std::move(endpoint.address), endpoint.ejected, endpoint.active,
                         endpoint.connects, endpoint.failures, std::nullopt});
   }
-  auto named = named_endpoints(*snapshot, agent.names.all(), states, monotonic_now());
+  auto named = named_endpoints(*snapshot, pod.names.all(), states, monotonic_now());
   std::move(named.begin(), named.end(), std::back_inserter(states));
   return states;
 }
 
 datapath::LaneStats lane_sums(const Agent& agent) {
   datapath::LaneStats sum;
-  for (const auto& worker : agent.workers) sum += worker->lane_stats();
+  for (const auto& worker : agent.workers()) sum += worker->lane_stats();
   return sum;
 }
 
-model::Lane user_lane(const Agent& agent) { return datapath::copying_lane(agent.workers.front()->backend()); }
+model::Lane user_lane(const Agent& agent) {
+  return datapath::copying_lane(agent.workers().front()->backend());
+}
 
 std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const datapath::LaneStats& sums) {
   std::vector<admin::LaneStatus> lanes;
@@ -76,39 +78,41 @@ std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const datapath:
   return lanes;
 }
 
-admin::AgentStatus status(const Agent& agent) {
+admin::AgentStatus status(const Agent& agent, const ServedPod& pod) {
   const Options& options = agent.options;
+  const config::ProxyIdentity& self = pod.pod().identity;
   admin::AgentStatus status;
   status.version = SOCKMESH_VERSION;
   status.pid = getpid();
   status.started = agent.started;
-  status.role = options.identity.role == config::Role::kGateway ? "gateway" : "sidecar";
-  status.pod = options.identity.pod;
-  status.ns = options.identity.ns;
-  status.node = options.identity.node;
+  status.role = config::to_string(self.role);
+  status.pod = self.pod;
+  status.ns = self.ns;
+  status.node = self.node;
   status.interception = to_string(options.interception);
   status.data_path = datapath::to_string(options.data_path);
   for (const model::Lane lane : model::kLanes) status.switched_off[lane] = agent.switched_off[lane];
   status.draining = agent.draining;
-  status.config = agent.configuration->status();
-  for (const BoundPorts::Missing& one : agent.ports->missing())
+  status.config = agent.configuration().status();
+  for (const BoundPorts::Missing& one : pod.missing_ports())
     status.unbound.push_back({one.bind.listener, one.bind.address.to_string(), one.error});
 
-  const auto pod = std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0});
-  if (const auto snapshot = agent.snapshot()) {
+  const auto origin =
+      std::make_shared<const model::Origin>(model::Origin{"Pod", status.pod, status.ns, "", 0});
+  if (const auto snapshot = pod.pod().snapshot()) {
     for (const IpAddress& ip : snapshot->self_ips)
       status.address_origins[ip.to_string()] = origin_of(ip, options);
-    status.names = unwell_names(*snapshot, agent.names.all(), monotonic_now());
-    status.findings = look_for_local_listeners(*snapshot, pod);
+    status.names = unwell_names(*snapshot, pod.pod().names.all(), monotonic_now());
+    status.findings = look_for_local_listeners(*snapshot, pod.pod().network, origin);
   }
   if (options.disturbance)
     status.findings.push_back(model::make_finding(
-        "SM0302", pod,
+        "SM0302", origin,
         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
                     to_string(*options.disturbance))));
 
   status.lanes = lane_statuses(agent, lane_sums(agent));
-  for (const auto& worker : agent.workers) {
+  for (const auto& worker : agent.workers()) {
     const datapath::LaneStats stats = worker->lane_stats();
     status.workers.push_back({worker->index(),
                               worker->backend() == event::Backend::kIoUring ? "io_uring" : "epoll",
@@ -117,25 +121,25 @@ admin::AgentStatus status(const Agent& agent) {
   return status;
 }
 
-std::string metrics(const Agent& agent) {
+std::string metrics(const Agent& agent, const ServedPod& pod) {
   telemetry::CounterTotals counters;
-  for (const auto& worker : agent.workers) worker->add_to(counters);
+  for (const PodTraffic* share : pod.shares()) share->add_to(counters);
   const datapath::LaneStats sums = lane_sums(agent);
   telemetry::AgentTotals totals;
   totals.version = SOCKMESH_VERSION;
-  if (const auto snapshot = agent.snapshot()) {
+  if (const auto snapshot = pod.pod().snapshot()) {
     totals.config_version = snapshot->version;
     totals.config_generation = snapshot->generation;
     totals.findings = snapshot->findings.size();
-    totals.dns = dns_totals(*snapshot, agent.names.all(), monotonic_now());
+    totals.dns = dns_totals(*snapshot, pod.pod().names.all(), monotonic_now());
   }
-  totals.workers = agent.workers.size();
-  totals.connections_active = agent.active();
+  totals.workers = agent.workers().size();
+  totals.connections_active = pod.active();
   totals.splice_refused = sums.lanes[model::Lane::kSkSkb].refused;
   totals.watchdog_resets = sums.watchdog_resets;
   totals.access_log_lines = agent.access_log->lines();
   totals.access_log_dropped = agent.access_log->dropped();
-  totals.config_rejected = agent.configuration->status().rejected;
+  totals.config_rejected = agent.configuration().status().rejected;
   totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
   totals.draining = agent.draining;
   for (const admin::LaneStatus& lane : lane_statuses(agent, sums))
@@ -162,21 +166,22 @@ Result<void> set_enabled(Agent& agent, model::Lane lane, bool on) {
   if (lane != model::Lane::kSkSkb) return fail("lane {}: cannot be switched", to_string(lane));
   if (!agent.splicing.maps) return fail("there is no spliced lane: {}", agent.splicing.unavailable);
   agent.switched_off[lane] = !on;
-  for (const auto& worker : agent.workers) worker->set_enabled(lane, on);
+  for (const auto& worker : agent.workers()) worker->set_enabled(lane, on);
   return {};
 }
 
 }  // namespace
 
-admin::Sources admin_sources(Agent& agent, std::function<void(const admin::DrainRequest&)> drain,
+admin::Sources admin_sources(Agent& agent, const ServedPod& pod,
+                             std::function<void(const admin::DrainRequest&)> drain,
                              std::function<void()> quit) {
   admin::Sources sources;
-  sources.snapshot = [&agent] { return agent.snapshot(); };
-  sources.status = [&agent] { return status(agent); };
-  sources.readiness = [&agent] { return readiness(agent); };
-  sources.flows = [&agent] { return flows(agent); };
-  sources.endpoint_states = [&agent] { return endpoint_states(agent); };
-  sources.metrics = [&agent] { return metrics(agent); };
+  sources.snapshot = [&pod] { return pod.pod().snapshot(); };
+  sources.status = [&agent, &pod] { return status(agent, pod); };
+  sources.readiness = [&agent, &pod] { return readiness(agent, pod); };
+  sources.flows = [&pod] { return flows(pod); };
+  sources.endpoint_states = [&pod] { return endpoint_states(pod.pod()); };
+  sources.metrics = [&agent, &pod] { return metrics(agent, pod); };
   sources.loggers = [] { return std::vector<admin::Logger>{{"agent", level_text()}}; };
   sources.set_log_level = set_log_level;
   sources.set_enabled = [&agent](model::Lane lane, bool on) { return set_enabled(agent, lane, on); };

@@ -1,45 +1,68 @@
 #include "server/agent.h"
 
-#include "interception/listening_socket.h"
+#include <spdlog/spdlog.h>
 
 namespace sockmesh::server {
 
-size_t Agent::active() const {
-  size_t sum = 0;
-  for (const auto& worker : workers) sum += worker->active();
-  return sum;
-}
+Agent::Agent(event::Loop& loop, const Options& chosen, size_t max_connections, Splicing tested)
+    : options(chosen), splicing(std::move(tested)), loop_(loop), limit_(max_connections) {}
 
-// For every worker or for none, so that a port is either fully served or said to be missing.
-Result<void> Agent::open_port(const Bind& bind) {
-  using interception::PortGroup;
-  std::erase_if(leased_, [](const auto& one) { return one.second.expired(); });
-  Worker::Lease lease = leased_[bind.address.port].lock();
-  PortGroup group = lease ? PortGroup::kMember : PortGroup::kFirst;
-  if (!lease) lease = std::make_shared<int>();
-  std::vector<Fd> sockets;
-  for (size_t i = 0; i < workers.size(); ++i) {
-    SOCKMESH_TRY(socket, interception::listen_on(bind.address, {.group = group}));
-    sockets.push_back(std::move(socket));
-    group = PortGroup::kMember;
+Result<std::unique_ptr<Agent>> Agent::create(event::Loop& loop, const Options& options,
+                                             size_t max_connections, Splicing splicing) {
+  std::unique_ptr<Agent> agent(new Agent(loop, options, max_connections, std::move(splicing)));
+  const WorkerShared shared{agent->limit_, agent->access_log, options.data_path, agent->splicing.maps.get(),
+                            agent->splicing.unavailable};
+  for (unsigned i = 0; i < options.workers; ++i) {
+    SOCKMESH_TRY(worker, Worker::create(i, shared));
+    agent->workers_.push_back(std::move(worker));
   }
-  leased_[bind.address.port] = lease;
-  for (size_t i = 0; i < workers.size(); ++i)
-    workers[i]->listen(std::move(sockets[i]), {bind.direction, bind.address.port, bind.listener}, lease);
-  return {};
+  return agent;
 }
 
-BoundPorts::Effects Agent::port_effects() {
-  return {[this](const Bind& bind) { return open_port(bind); },
-          [this](const Bind& bind) {
-            for (const auto& worker : workers) worker->close_listener(bind);
-          }};
+Result<ServedPod*> Agent::serve(pod::PodPtr pod, const upstream::ResolverOptions& resolver,
+                                ServedPod::Lease listening) {
+  std::vector<PodTraffic*> shares;
+  for (const auto& worker : workers_) {
+    const size_t number = pods_.size() * workers_.size() + worker->index();
+    shares.push_back(&worker->carry(pod, static_cast<uint16_t>(number)));
+  }
+  auto served = std::make_unique<ServedPod>(loop_, std::move(pod), std::move(shares), std::move(listening));
+  if (const auto resolved = served->resolve_names(resolver); !resolved)
+    return fail(resolved.error().within("DNS"));
+  // Before a connection can be logged by it. Of several pods of one mesh all say the same.
+  served->publication().add([this](const model::SnapshotPtr& now) {
+    if (const auto warnings = access_log->configure(now->mesh); !warnings)
+      spdlog::warn("access log: {}; it stays as it was", warnings.error().message);
+  });
+  served->add_own_observers();
+  pods_.push_back(std::move(served));
+  return pods_.back().get();
 }
+
+void Agent::start() {
+  for (const auto& worker : workers_) worker->start();
+}
+
+void Agent::configure(const Origin& origin) {
+  std::vector<Subscriber> subscribers;
+  for (const auto& pod : pods_)
+    subscribers.push_back({pod->pod().identity, [&served = *pod](model::SnapshotPtr snapshot) {
+                             served.publication().publish(std::move(snapshot));
+                           }});
+  configuration_ = std::make_unique<Configuration>(loop_, origin, std::move(subscribers));
+  configuration_->start();
+}
+
+void Agent::reload() { configuration_->reload(); }
 
 void Agent::stop_accepting(std::optional<model::Direction> direction) {
-  ports->stop(direction);
-  for (const auto& worker : workers) worker->close_listeners(direction);
-  if (!direction) listening.reset();
+  for (const auto& pod : pods_) pod->stop_accepting(direction);
+}
+
+size_t Agent::active() const {
+  size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->active();
+  return sum;
 }
 
 }  // namespace sockmesh::server

@@ -1,71 +1,73 @@
-// Agent: the running agent as its parts: what the workers share, the workers, what was published, how far the
-// end has come. The main thread builds and changes it; what the admin threads read is atomic or locked.
+// Agent: the process as its parts: what all pods share, the workers, the pods that they carry, where the
+// configuration comes from, how far the end has come. A sidecar serves one pod; any number can be served.
+//
+// Made and changed by the main thread, in this order: create(), serve() for each pod, start(), configure().
+// What other threads may read says so.
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
-#include <string>
+#include <optional>
 #include <vector>
 
-#include "admin/sources.h"
-#include "connection/connections.h"
-#include "server/bound_ports.h"
+#include "server/configuration.h"
 #include "server/options.h"
-#include "server/publication.h"
-#include "server/snapshot_source.h"
+#include "server/served_pod.h"
 #include "server/splicing.h"
 #include "server/worker.h"
 #include "telemetry/access_log.h"
-#include "upstream/cluster_state.h"
-#include "upstream/name_cache.h"
-#include "upstream/source_ports.h"
 
 namespace sockmesh::server {
 
-struct Agent {
-  Agent(const Options& chosen, size_t max_connections) : options(chosen), limit(max_connections) {}
+class Agent {
+ public:
+  // Its workers are there, and do nothing yet. At most `max_connections` are carried at a time, of all pods.
+  // The loop is that of the calling thread and outlives it.
+  static Result<std::unique_ptr<Agent>> create(event::Loop& loop, const Options& options,
+                                               size_t max_connections, Splicing splicing);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+  ~Agent() = default;  // resets what is open
 
-  // --- set while starting, in the order of server.cc; constant before anybody else can ask ---
+  // One pod more, before start(). `listening`: see ServedPod.
+  Result<ServedPod*> serve(pod::PodPtr pod, const upstream::ResolverOptions& resolver,
+                           ServedPod::Lease listening);
+  void start();  // the workers' threads
+  // From here on the pods have snapshots, made of what the origin says, as soon as it can be read.
+  void configure(const Origin& origin);
+  void reload();
+  // Closes the listening sockets of a direction, or all; open connections go on.
+  void stop_accepting(std::optional<model::Direction> direction);
+
+  // --- any thread ---
   const Options options;
   const WallTime started = wall_now();
   const MonotonicTime started_monotonic = monotonic_now();
-  Splicing splicing;
-  std::vector<std::unique_ptr<Worker>> workers;
-  std::unique_ptr<SnapshotSource> configuration;
-  std::unique_ptr<BoundPorts> ports;
-
-  // --- any thread ---
-  upstream::ClusterRegistry clusters;
-  upstream::NameCache names;
-  upstream::OwnDials own_dials;
-  upstream::SourcePorts source_ports{static_cast<uint32_t>(started_monotonic.time_since_epoch().count())};
-  connection::Limit limit;
+  const Splicing splicing;
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
   std::atomic<bool> draining{false};
   model::PerLane<std::atomic<bool>> switched_off;  // by an operator, at run time
-  model::SnapshotPtr snapshot() const { return publication.snapshot(); }
-  size_t active() const;  // connections of all workers
-
-  // --- main thread ---
-  // Leased to each capture socket, and held here while any other may be opened: gone when nobody listens.
-  Worker::Lease listening;
-  Publication publication;
-  BoundPorts::Effects port_effects();  // for `ports`: sockets of the workers
-  // Closes the listening sockets of a direction, or all; open connections go on.
-  void stop_accepting(std::optional<model::Direction> direction);
-  ~Agent() { workers.clear(); }  // before what they share
+  // Constant once started.
+  const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
+  const std::vector<std::unique_ptr<ServedPod>>& pods() const { return pods_; }
+  const SnapshotSource& configuration() const { return *configuration_; }  // after configure()
+  size_t active() const;                                                   // connections of all pods
 
  private:
-  Result<void> open_port(const Bind& bind);
+  Agent(event::Loop& loop, const Options& chosen, size_t max_connections, Splicing tested);
 
-  // Ports on which sockets of ours listen: a socket for another address, or for the listener that follows, is
-  // one more of the group. Main thread.
-  std::map<uint16_t, std::weak_ptr<const void>> leased_;
+  event::Loop& loop_;
+  connection::Limit limit_;
+  // Each refers to those before it, and goes first.
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<ServedPod>> pods_;
+  std::unique_ptr<SnapshotSource> configuration_;
 };
 
-// What the admin server may ask of it. `drain` and `quit` must be safe to call from any thread.
-admin::Sources admin_sources(Agent& agent, std::function<void(const admin::DrainRequest&)> drain,
+// What the admin server may ask of it about one of its pods. `drain` and `quit` must be safe to call from any
+// thread.
+admin::Sources admin_sources(Agent& agent, const ServedPod& pod,
+                             std::function<void(const admin::DrainRequest&)> drain,
                              std::function<void()> quit);
 
 }  // namespace sockmesh::server

@@ -95,10 +95,13 @@ std::vector<model::Finding> localhost_findings(const model::Snapshot& snapshot,
 }
 
 std::vector<model::Finding> look_for_local_listeners(const model::Snapshot& snapshot,
+                                                     const net::NetworkNamespace& network,
                                                      const model::OriginPtr& pod) {
-  return localhost_findings(
-      snapshot,
-      loopback_only_ports(listening_part("/proc/self/net/tcp"), listening_part("/proc/self/net/tcp6")), pod);
+  const auto inside = network.enter();
+  if (!inside) return {};
+  const auto ports = loopback_only_ports(listening_part("/proc/thread-self/net/tcp"),
+                                         listening_part("/proc/thread-self/net/tcp6"));
+  return localhost_findings(snapshot, ports, pod);
 }
 
 }  // namespace sockmesh::server

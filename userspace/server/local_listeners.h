@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/snapshot.h"
+#include "net/network_namespace.h"
 
 namespace sockmesh::server {
 
@@ -20,8 +21,9 @@ std::vector<model::Finding> localhost_findings(const model::Snapshot& snapshot,
                                                const std::set<uint16_t>& loopback_only,
                                                const model::OriginPtr& pod);
 
-// Both, of the network namespace that we run in. Any thread.
+// Both, of the pod's network namespace; none when it cannot be entered. Any thread.
 std::vector<model::Finding> look_for_local_listeners(const model::Snapshot& snapshot,
+                                                     const net::NetworkNamespace& network,
                                                      const model::OriginPtr& pod);
 
 }  // namespace sockmesh::server

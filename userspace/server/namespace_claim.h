@@ -28,7 +28,7 @@ class NamespaceClaim {
   // `holder` is what others are told: "pod db-0.data, run-dir /run/sockmesh". Fails when somebody has the
   // namespace, and then names who ("pid 4711, pod db-1.data, ..."), as far as it can be known; has no value
   // where such sockets are refused altogether (a sandbox), since ports are bound by their first owner alone
-  // anyway (interception::PortGroup). Any thread, the calling thread's namespace; blocks up to kPatience.
+  // anyway (net::PortGroup). Any thread, the calling thread's namespace; blocks up to kPatience.
   static Result<NamespaceClaim> take(std::string holder, std::string_view name = kName);
   NamespaceClaim(NamespaceClaim&&) = default;
   NamespaceClaim& operator=(NamespaceClaim&&) = default;

@@ -18,7 +18,8 @@ using datapath::Mode;
 constexpr unsigned kDefaultWorkers = 2;
 constexpr unsigned kMaxWorkers = 64;
 
-const std::map<std::string, Role> kRoles{{"sidecar", Role::kSidecar}, {"gateway", Role::kGateway}};
+const std::map<std::string, Role> kRoles{{to_string(Role::kSidecar), Role::kSidecar},
+                                         {to_string(Role::kGateway), Role::kGateway}};
 const std::map<std::string, Interception> kInterceptions{
     {"REDIRECT", Interception::kRedirect}, {"TPROXY", Interception::kTproxy}, {"NONE", Interception::kNone}};
 const std::map<std::string, Mode> kModes{{"auto", Mode::kAuto},

@@ -1,13 +1,11 @@
-// Publication: what becomes of a new snapshot: each observer acts by it, in the order in which they were
-// added, and then it is what snapshot() tells. Open connections keep the one that routed them. Main thread,
-// except where said.
+// Publication: what becomes of a pod's new snapshot: each observer acts by it, in the order in which they
+// were added, and then it is the one in force. Open connections keep the one that routed them. Main thread.
 #pragma once
 
 #include <functional>
 #include <vector>
 
-#include "base/mutex.h"
-#include "model/snapshot.h"
+#include "pod/pod.h"
 
 namespace sockmesh::server {
 
@@ -15,14 +13,13 @@ class Publication {
  public:
   using Observer = std::function<void(const model::SnapshotPtr&)>;
 
+  explicit Publication(pod::Pod& pod) : pod_(pod) {}
   void add(Observer observer) { observers_.push_back(std::move(observer)); }
   void publish(model::SnapshotPtr next);
-  model::SnapshotPtr snapshot() const;  // any thread; null pointer: none was published
 
  private:
+  pod::Pod& pod_;
   std::vector<Observer> observers_;
-  mutable Mutex mutex_;
-  model::SnapshotPtr snapshot_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 }  // namespace sockmesh::server

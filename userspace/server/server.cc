@@ -13,9 +13,8 @@
 #include <unistd.h>
 
 #include "admin/admin_server.h"
-#include "interception/listening_socket.h"
 #include "server/agent.h"
-#include "server/configuration.h"
+#include "server/capture_sockets.h"
 #include "server/drain.h"
 #include "server/memory.h"
 #include "server/namespace_claim.h"
@@ -23,13 +22,10 @@
 #include "server/privileges.h"
 #include "server/run_dir.h"
 #include "server/shutdown.h"
-#include "upstream/resolver.h"
 
 namespace sockmesh::server {
 
 namespace {
-
-using interception::PortGroup;
 
 // Descriptors that are not connections: listeners, rings, maps, logs; and the admin server's.
 const size_t kReservedDescriptors = 128 + admin::kMaxAdminDescriptors;
@@ -77,37 +73,6 @@ Result<Fd> signal_descriptor() {
   return fd;
 }
 
-struct CaptureSocket {
-  Fd socket;
-  connection::Entry entry;
-};
-
-// The capture sockets of one worker: outbound and inbound, each in both families. A gateway has none, nor has
-// interception mode NONE. The first worker's are the first of their ports, the others' share with them.
-Result<std::vector<CaptureSocket>> bind_capture(const Options& options, bool ipv6,
-                                                interception::PortGroup group) {
-  std::vector<CaptureSocket> sockets;
-  if (options.identity.role == config::Role::kGateway || options.interception == Interception::kNone)
-    return sockets;
-  const auto bind = [&](model::Direction direction, uint16_t port, bool transparent) -> Result<void> {
-    for (const bool six : {false, true}) {
-      if (six && !ipv6) continue;
-      interception::ListenOptions listen;
-      listen.transparent = transparent;
-      listen.group = group;
-      SOCKMESH_TRY(socket, interception::listen_on({IpAddress::any(six), port}, listen));
-      sockets.push_back({std::move(socket), {direction, port, ""}});
-    }
-    return {};
-  };
-  // TPROXY is Istio's for inbound only: outbound is redirected in either mode (docs/istio.md#tproxy).
-  const model::Ports& ports = options.identity.ports;
-  const bool tproxy = options.interception == Interception::kTproxy;
-  SOCKMESH_CHECK(bind(model::Direction::kOutbound, ports.outbound, false));
-  SOCKMESH_CHECK(bind(model::Direction::kInbound, ports.inbound, tproxy));
-  return sockets;
-}
-
 // What a second agent is told of this one.
 std::string holder_line(const Options& options) {
   std::string line = options.identity.pod.empty()
@@ -120,23 +85,6 @@ size_t max_connections(const Options& options, size_t descriptors) {
   const size_t possible =
       descriptors > 2 * kReservedDescriptors ? (descriptors - kReservedDescriptors) / 2 : 64;
   return options.max_connections == 0 ? possible : std::min(options.max_connections, possible);
-}
-
-WorkerShared shared_by_workers(Agent& agent) {
-  connection::Settings settings;
-  const config::ProxyIdentity& self = agent.options.identity;
-  if (self.role == config::Role::kSidecar) settings.capture_ports = {self.ports.outbound, self.ports.inbound};
-  settings.keep_client_source = agent.options.interception == Interception::kTproxy;
-  return {agent.clusters,
-          agent.names,
-          agent.own_dials,
-          agent.source_ports,
-          agent.limit,
-          agent.access_log,
-          agent.options.data_path,
-          agent.splicing.maps.get(),
-          agent.splicing.unavailable,
-          std::move(settings)};
 }
 
 admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir) {
@@ -169,26 +117,16 @@ Result<Held> take_hold(const Options& options) {
   return Held{descriptors, std::move(run_dir), std::move(claim), std::move(signals)};
 }
 
-// Of each worker.
-Result<std::vector<std::vector<CaptureSocket>>> bind_all_capture(const Options& options) {
-  const bool ipv6 = interception::ipv6_available();
-  std::vector<std::vector<CaptureSocket>> all;
-  for (unsigned i = 0; i < options.workers; ++i) {
-    SOCKMESH_TRY(sockets, bind_capture(options, ipv6, i == 0 ? PortGroup::kFirst : PortGroup::kMember));
-    all.push_back(std::move(sockets));
-  }
-  return all;
-}
-
-void prepare_lanes(Agent& agent) {
-  const auto& disturbance = agent.options.disturbance;
-  agent.splicing =
-      prepare_splicing(agent.options.data_path, agent.options.workers, disturbance.value_or(Disturbance{}));
-  spdlog::info("lane sk_skb {}", agent.splicing.verdict());
-  if (!disturbance) return;
+Splicing prepare_lanes(const Options& options) {
+  const auto& disturbance = options.disturbance;
+  Splicing splicing =
+      prepare_splicing(options.data_path, options.workers, disturbance.value_or(Disturbance{}));
+  spdlog::info("lane sk_skb {}", splicing.verdict());
+  if (!disturbance) return splicing;
   spdlog::warn("this agent disturbs itself on purpose, for tests alone: --disturb {}",
                to_string(*disturbance));
   disturb_from_now_on(*disturbance);
+  return splicing;
 }
 
 Result<void> keep_few_privileges(const Options& options) {
@@ -196,17 +134,6 @@ Result<void> keep_few_privileges(const Options& options) {
   kept.bind_low_ports = options.identity.role == config::Role::kGateway;
   kept.transparent_sources = options.interception == Interception::kTproxy;
   return drop_privileges(options.uid, options.gid, kept);
-}
-
-Result<void> start_workers(Agent& agent, std::vector<std::vector<CaptureSocket>> capture) {
-  for (unsigned i = 0; i < agent.options.workers; ++i) {
-    SOCKMESH_TRY(worker, Worker::create(i, shared_by_workers(agent)));
-    worker->start();
-    for (CaptureSocket& one : capture[i])
-      worker->listen(std::move(one.socket), std::move(one.entry), agent.listening);
-    agent.workers.push_back(std::move(worker));
-  }
-  return {};
 }
 
 // Gives memory back when nobody needs it.
@@ -228,40 +155,19 @@ class Trim {
   const std::unique_ptr<event::Timer> timer_;
 };
 
-// Who acts by a new snapshot, in this order: the access log has its format before a connection can be logged
-// by it; workers route before ports are opened that they serve; what nobody routes to any more is forgotten
-// after that.
-void add_observers(Agent& agent, upstream::Resolver& resolver, Trim& trim) {
-  const auto observe = [&](Publication::Observer observer) { agent.publication.add(std::move(observer)); };
-  observe([&agent](const model::SnapshotPtr& now) {
-    if (const auto warnings = agent.access_log->configure(now->mesh); !warnings)
-      spdlog::warn("access log: {}; it stays as it was", warnings.error().message);
-  });
-  observe([&agent](const model::SnapshotPtr& now) {
-    for (const auto& worker : agent.workers) worker->publish(now);
-  });
-  observe([&agent](const model::SnapshotPtr& now) { agent.ports->want(wanted_binds(*now)); });
-  observe([&agent](const model::SnapshotPtr& now) { agent.clusters.keep_only(*now); });
-  observe([&resolver](const model::SnapshotPtr& now) {
-    resolver.want(upstream::names_of(*now), upstream::families_of(*now));
-  });
-  observe([&trim](const model::SnapshotPtr&) { trim.soon(); });
-}
-
 void on_signal(int number, Agent& agent, Shutdown& shutdown) {
   spdlog::info("signal {}", number);
   if (number == SIGTERM) shutdown.begin();
   if (number == SIGINT) shutdown.hurry();
   if (number != SIGHUP) return;
   agent.access_log->reopen();
-  agent.configuration->reload();
+  agent.reload();
 }
 
 void say_running(const Agent& agent) {
   spdlog::info("sockmesh-agent {} runs as {} with {} workers ({})", SOCKMESH_VERSION,
-               agent.options.identity.role == config::Role::kGateway ? "gateway" : "sidecar",
-               agent.workers.size(),
-               agent.workers.front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
+               to_string(agent.options.identity.role), agent.workers().size(),
+               agent.workers().front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
 }
 
 Result<void> serve(const Options& given) {
@@ -269,49 +175,43 @@ Result<void> serve(const Options& given) {
   SOCKMESH_TRY(found, find_addresses());
   const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
   SOCKMESH_TRY(held, take_hold(options));
-  SOCKMESH_TRY(capture, bind_all_capture(options));
+  const auto pod = std::make_shared<pod::Pod>(options.identity);
+  SOCKMESH_TRY(capture, bind_capture_sockets(pod, options.interception, options.workers));
   checkpoints.reached("listening");
 
   // Made before the agent, and so outliving it: the agent's configuration watches with it.
   SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
   NamespaceClaim holding = std::move(held.claim);  // here, so that it goes before the loop
   holding.answer(*loop);
-  Agent agent(options, max_connections(options, held.descriptors));
-  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
-  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
-  // until it accepts nothing more.
-  agent.listening =
-      Worker::Lease(&holding, [&loop](NamespaceClaim* claim) { loop->post([claim] { claim->release(); }); });
-  agent.ports = std::make_unique<BoundPorts>(*loop, agent.port_effects());
-  prepare_lanes(agent);
+  Splicing splicing = prepare_lanes(options);
   checkpoints.reached("data path tested");
 
   SOCKMESH_CHECK(keep_few_privileges(options));
   checkpoints.reached("privileges dropped");
-  SOCKMESH_CHECK(start_workers(agent, std::move(capture)));
+  SOCKMESH_TRY(
+      agent, Agent::create(*loop, options, max_connections(options, held.descriptors), std::move(splicing)));
+  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
+  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
+  // until it accepts nothing more.
+  ServedPod::Lease listening(&holding,
+                             [&loop](NamespaceClaim* claim) { loop->post([claim] { claim->release(); }); });
+  SOCKMESH_TRY(served, agent->serve(pod, {options.resolv_conf, options.dns_servers}, std::move(listening)));
+  Trim trim(*loop, *agent);
+  served->publication().add([&trim](const model::SnapshotPtr&) { trim.soon(); });
+  agent->start();
+  served->listen(std::move(capture));
   checkpoints.reached("workers started");
-
-  Trim trim(*loop, agent);
-  auto resolver =
-      upstream::Resolver::create(*loop, agent.names, {options.resolv_conf, options.dns_servers}, [&agent] {
-        for (const auto& worker : agent.workers) worker->names_changed();
-      });
-  if (!resolver) return fail(resolver.error().within("DNS"));
-  add_observers(agent, **resolver, trim);
-  const auto publish = [&agent](model::SnapshotPtr made) { agent.publication.publish(std::move(made)); };
-  agent.configuration = std::make_unique<Configuration>(*loop, folder_origin(options.config_folder),
-                                                        std::vector<Subscriber>{{options.identity, publish}});
-  agent.configuration->start();
+  agent->configure(folder_origin(options.config_folder));
   checkpoints.reached("configuration read");
 
-  Shutdown shutdown(*loop, agent, [&loop] { loop->stop(); });
+  Shutdown shutdown(*loop, *agent, [&loop] { loop->stop(); });
   const auto quit = [&loop, &shutdown] { loop->post([&shutdown] { shutdown.begin(); }); };
-  Drain drain(*loop, agent);
+  Drain drain(*loop, *agent);
   const auto begin_drain = [&loop, &drain](const admin::DrainRequest& request) {
     loop->post([&drain, request] { drain.begin(request); });
   };
   SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, held.run_dir),
-                                                admin_sources(agent, begin_drain, quit)));
+                                                admin_sources(*agent, *served, begin_drain, quit)));
   for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
   checkpoints.reached("admin serving");
 
@@ -319,15 +219,16 @@ Result<void> serve(const Options& given) {
   signalled.watch(*loop, EPOLLIN, [&](uint32_t) {
     signalfd_siginfo info{};
     while (read(signalled.get(), &info, sizeof info) == sizeof info)
-      on_signal(static_cast<int>(info.ssi_signo), agent, shutdown);
+      on_signal(static_cast<int>(info.ssi_signo), *agent, shutdown);
   });
-  say_running(agent);
+  say_running(*agent);
   loop->run();
 
   // Nobody may ask any more before what they ask about goes.
   admin->stop();
-  agent.workers.clear();
-  agent.access_log->flush(std::chrono::seconds(1));
+  const auto access_log = agent->access_log;
+  agent.reset();
+  access_log->flush(std::chrono::seconds(1));
   spdlog::info("ended");
   return {};
 }

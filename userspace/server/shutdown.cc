@@ -50,8 +50,9 @@ void Shutdown::reset_some() {
   const size_t active = agent_.active();
   if (active == 0 || steps_left_ == 0) return over_();
   if (steps_left_ == kResetSteps) spdlog::info("resetting the {} connections that are left", active);
-  for (const auto& worker : agent_.workers)
-    if (worker->active() > 0) worker->reset(reset_share(worker->active(), steps_left_));
+  for (const auto& pod : agent_.pods())
+    for (PodTraffic* share : pod->shares())
+      if (share->active() > 0) share->reset(reset_share(share->active(), steps_left_));
   --steps_left_;
   timer_->set(kResetStep);
 }

@@ -19,7 +19,7 @@ enum class ConnectionState : uint8_t { kAccepted, kInspecting, kConnecting, kRel
 const char* to_string(ConnectionState state);  // "accepted", ...
 
 struct ConnectionRecord {
-  uint64_t id = 0;  // unique in this agent's life: worker number in the top 16 bits
+  uint64_t id = 0;  // unique in this agent's life: the number of its WorkerTelemetry in the top 16 bits
   model::Direction direction = model::Direction::kOutbound;
   ConnectionState state = ConnectionState::kAccepted;
   WallTime started{};

@@ -5,8 +5,8 @@
 
 namespace sockmesh::telemetry {
 
-WorkerTelemetry::WorkerTelemetry(uint16_t worker, std::shared_ptr<AccessLog> log)
-    : impl_(std::make_unique<Impl>(worker, std::move(log))) {}
+WorkerTelemetry::WorkerTelemetry(uint16_t number, std::shared_ptr<AccessLog> log)
+    : impl_(std::make_unique<Impl>(number, std::move(log))) {}
 
 WorkerTelemetry::~WorkerTelemetry() = default;
 

@@ -1,5 +1,5 @@
-// WorkerTelemetry: one worker's counters, flow table and access-log queue. The worker writes without locks
-// where it can; readers (admin thread) get copies. Thread rules stand at each method.
+// WorkerTelemetry: one worker's counters, flow table and access-log queue, of one pod. The worker writes
+// without locks where it can; readers (admin thread) get copies. Thread rules stand at each method.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ class WorkerTelemetry {
   // Copies that one listing of the flow table may hold, in all about 10 MB; the rest is only counted.
   static constexpr size_t kMaxFlowsListed = 10'000;
 
-  // `log` may be null: nothing is logged then.
-  WorkerTelemetry(uint16_t worker, std::shared_ptr<AccessLog> log);
+  // `number` is this one's alone in the process. `log` may be null: nothing is logged then.
+  WorkerTelemetry(uint16_t number, std::shared_ptr<AccessLog> log);
   ~WorkerTelemetry();  // every ConnectionScope of this worker must be gone
 
   uint64_t next_connection_id();                                        // worker thread

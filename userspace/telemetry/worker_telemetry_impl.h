@@ -17,8 +17,8 @@ struct WorkerTelemetry::Impl {
   static constexpr size_t kMaxClusterSeries = 2'000;
   static constexpr size_t kMaxListenerSeries = 2'000;
 
-  Impl(uint16_t worker, std::shared_ptr<AccessLog> access_log)
-      : log(std::move(access_log)), next_id(static_cast<uint64_t>(worker) << 48) {}
+  Impl(uint16_t number, std::shared_ptr<AccessLog> access_log)
+      : log(std::move(access_log)), next_id(static_cast<uint64_t>(number) << 48) {}
 
   const std::shared_ptr<AccessLog> log;
   uint64_t next_id;

@@ -93,10 +93,12 @@ Result<void> bind_source(int fd, const SocketAddress& source, bool transparent) 
 
 }  // namespace
 
-Result<Connecting> start_connect(const model::EndpointAddress& to, const ConnectOptions& options) {
+Result<Connecting> start_connect(const model::EndpointAddress& to, const ConnectOptions& options,
+                                 const net::NetworkNamespace& network) {
   SOCKMESH_TRY(target, target_of(to));
-  Fd fd(socket(target.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(os_error("socket for " + model::to_string(to)));
+  auto made = network.socket(target.family, SOCK_STREAM);
+  if (!made) return fail(made.error().within("connecting to " + model::to_string(to)));
+  Fd fd = std::move(*made);
 
   if (target.family != AF_UNIX) {
     reset_on_close(fd.get());

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "model/snapshot.h"
+#include "net/network_namespace.h"
 
 namespace sockmesh::upstream {
 
@@ -29,7 +30,8 @@ struct Connecting {
 // An error's os_error is errno. `to` is a socket address or a Unix path. A TCP socket is set to send RST when
 // it is closed (SO_LINGER{1,0}): whoever gives it up before a flow has ended in order, by dying too, must not
 // let the server take that for the client's FIN.
-Result<Connecting> start_connect(const model::EndpointAddress& to, const ConnectOptions& options);
+Result<Connecting> start_connect(const model::EndpointAddress& to, const ConnectOptions& options,
+                                 const net::NetworkNamespace& network = {});
 
 // 0, or the errno with which connecting failed. 0 too for a connection that stood and has been reset before
 // anybody looked: that is no refusal, and its error, which the kernel tells once, is left to whoever reads

@@ -121,7 +121,7 @@ void Dial::connect_to(const model::EndpointAddress& to) {
 Result<Connecting> Dial::open(const model::EndpointAddress& to) {
   ConnectOptions options = connect_options(request_, to);
   if (options.transparent) return open_as_client(std::get<SocketAddress>(to), std::move(options));
-  return start_connect(to, options);
+  return start_connect(to, options, upstreams_.network());
 }
 
 Result<Connecting> Dial::open_as_client(const SocketAddress& to, ConnectOptions options) {
@@ -130,7 +130,7 @@ Result<Connecting> Dial::open_as_client(const SocketAddress& to, ConnectOptions 
   while (port_tries_ < kMaxSourcePortTries) {
     options.source->port = ports.choose(request_.client, port_tries_++);
     if (upstreams_.own_dials().entered(*options.source, to)) continue;
-    auto connecting = start_connect(to, options);
+    auto connecting = start_connect(to, options, upstreams_.network());
     if (connecting || !port_taken(connecting.error())) return connecting;
   }
   return fail("immediate connect error: no free source port of {} towards {}", request_.client.ip.to_string(),

@@ -71,10 +71,10 @@ Duration next_lookup(const Lookup& lookup, const NameAnswer& answer, Duration re
 class Resolver::Impl {
  public:
   Impl(event::Loop& loop, NameCache& cache, std::function<void()> changed)
-      : loop_(loop), cache_(cache), changed_(std::move(changed)), timeouts_(loop.timer([this] {
-          ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-          arm();
-        })) {}
+      : loop_(loop),
+        cache_(cache),
+        changed_(std::move(changed)),
+        timeouts_(loop.timer([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); })) {}
 
   ~Impl() {
     if (channel_ == nullptr) return;
@@ -84,6 +84,7 @@ class Resolver::Impl {
 
   Result<void> open(const ResolverOptions& options) {
     SOCKMESH_CHECK(initialize_library());
+    network_ = options.network;
     ares_options wanted{};
     int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
     wanted.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
@@ -194,6 +195,8 @@ class Resolver::Impl {
     hints.ai_family = v6 ? AF_INET6 : AF_INET;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = ARES_AI_NOSORT;
+    const auto inside = network_.enter();
+    if (!inside) return answered(*asked, v6, ARES_ECONNREFUSED, nullptr);
     ares_getaddrinfo(
         channel_, asked->name.c_str(), nullptr, &hints,
         [](void* question, int status, int, ares_addrinfo* found) {
@@ -265,10 +268,14 @@ class Resolver::Impl {
     if (!own) return;  // out of descriptors: c-ares tries again when the time for an answer is over
     watches_.emplace(fd, std::move(*own)).first->second.watch(loop_, events, [this, fd](uint32_t ready) {
       const bool broken = (ready & (EPOLLERR | EPOLLHUP)) != 0;
-      ares_process_fd(channel_, broken || (ready & EPOLLIN) ? fd : ARES_SOCKET_BAD,
-                      (ready & EPOLLOUT) ? fd : ARES_SOCKET_BAD);
-      arm();
+      process(broken || (ready & EPOLLIN) ? fd : ARES_SOCKET_BAD, (ready & EPOLLOUT) ? fd : ARES_SOCKET_BAD);
     });
+  }
+
+  // c-ares makes its sockets when it asks, and that may be in any of its calls.
+  void process(ares_socket_t readable, ares_socket_t writable) {
+    if (const auto inside = network_.enter()) ares_process_fd(channel_, readable, writable);
+    arm();
   }
 
   // c-ares retries by itself, if somebody tells it that time has passed.
@@ -282,6 +289,7 @@ class Resolver::Impl {
 
   event::Loop& loop_;
   NameCache& cache_;
+  net::NetworkNamespace network_;
   const std::function<void()> changed_;
   std::unique_ptr<event::Timer> timeouts_;
   ares_channel channel_ = nullptr;

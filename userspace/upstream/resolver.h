@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "event/loop.h"
 #include "model/snapshot.h"
+#include "net/network_namespace.h"
 #include "upstream/name_cache.h"
 
 namespace sockmesh::upstream {
@@ -25,6 +26,7 @@ struct ResolverOptions {
   std::string servers;      // "127.0.0.1:5353,..." instead of those of resolv.conf; "" for those
   // How long a server's answer is waited for, doubled with each of three tries: 14 s in all.
   std::chrono::milliseconds patience{2000};
+  net::NetworkNamespace network = {};  // from where the servers are asked
 };
 
 struct NameFamilies {

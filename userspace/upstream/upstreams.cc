@@ -2,19 +2,14 @@
 
 namespace sockmesh::upstream {
 
-Upstreams::Upstreams(event::Loop& loop, ClusterRegistry& registry, const NameCache& names,
-                     OwnDials& own_dials, SourcePorts& source_ports, uint64_t seed)
-    : loop_(loop),
-      registry_(registry),
-      names_(names),
-      own_dials_(own_dials),
-      source_ports_(source_ports),
-      random_(seed) {}
+Upstreams::Upstreams(event::Loop& loop, const Shared& shared, uint64_t seed)
+    : loop_(loop), shared_(shared), random_(seed) {}
 
 Balancer& Upstreams::balancer(const model::ClusterPtr& cluster) {
   std::unique_ptr<Balancer>& balancer = balancers_[cluster->name];
   if (!balancer || balancer->cluster() != cluster)
-    balancer = std::make_unique<Balancer>(cluster, registry_.get(cluster->name), names_, random_.next());
+    balancer = std::make_unique<Balancer>(cluster, shared_.registry.get(cluster->name), shared_.names,
+                                          random_.next());
   return *balancer;
 }
 

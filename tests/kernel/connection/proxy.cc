@@ -10,7 +10,7 @@
 #include <future>
 
 #include "base/strings.h"
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 #include "test_support/eventually.h"
 
 namespace sockmesh::test {
@@ -72,9 +72,9 @@ SocketAddress Peer::local() const { return SocketAddress::local_of(socket_.get()
 SocketAddress Peer::remote() const { return SocketAddress::peer_of(socket_.get()).value(); }
 
 Server::Server(bool ipv6, int backlog) {
-  interception::ListenOptions options;
+  net::ListenOptions options;
   options.backlog = backlog;
-  listener_ = std::move(*interception::listen_on({IpAddress::loopback(ipv6), 0}, options));
+  listener_ = std::move(*net::listen_on({IpAddress::loopback(ipv6), 0}, options));
   address_ = SocketAddress::local_of(listener_.get()).value();
 }
 
@@ -123,15 +123,14 @@ Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_
   telemetry_ = std::make_unique<telemetry::WorkerTelemetry>(0, log_);
   data_path_ = datapath::DataPath::create(
       *loop_, loop_->uring() ? datapath::Mode::kIoUring : datapath::Mode::kEpoll, nullptr, "a test");
-  upstreams_ =
-      std::make_unique<upstream::Upstreams>(*loop_, registry_, names_, own_dials_, source_ports_, 42);
+  upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, pod_->for_upstreams(), 42);
   connections_ = std::make_unique<connection::Connections>(
-      connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_}, connection::Settings{});
-  Fd socket = std::move(*interception::listen_on({IpAddress::loopback(ipv6), 0}, {}));
+      connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_});
+  Fd socket = std::move(*net::listen_on({IpAddress::loopback(ipv6), 0}, {}));
   address_ = SocketAddress::local_of(socket.get()).value();
   acceptor_ = std::make_unique<connection::Acceptor>(
       *loop_, *connections_, std::move(socket),
-      connection::Entry{model::Direction::kOutbound, address_.port, "bound"});
+      connection::Entry{pod_, model::Direction::kOutbound, address_.port, "bound"});
   thread_ = std::thread([this] {
     loop_->run();
     acceptor_.reset();

@@ -12,10 +12,9 @@
 #include "base/fd.h"
 #include "connection/acceptor.h"
 #include "connection/connections.h"
+#include "pod/pod.h"
 #include "telemetry/access_log.h"
 #include "test_support/temp_dir.h"
-#include "upstream/cluster_state.h"
-#include "upstream/name_cache.h"
 #include "upstream/upstreams.h"
 
 namespace sockmesh::test {
@@ -93,7 +92,7 @@ class Proxy {
   LogLine logged();  // of the next connection that ended
   size_t log_lines() const;
   size_t open() const { return telemetry_->active(); }
-  upstream::ClusterRegistry& registry() { return registry_; }
+  upstream::ClusterRegistry& registry() { return pod_->clusters; }
   std::vector<telemetry::ConnectionRecord> flows();
 
  private:
@@ -108,10 +107,7 @@ class Proxy {
   std::map<std::string, model::Cluster> clusters_;
 
   SocketAddress address_;
-  upstream::ClusterRegistry registry_;
-  upstream::NameCache names_;
-  upstream::OwnDials own_dials_;
-  upstream::SourcePorts source_ports_{0};
+  const pod::PodPtr pod_ = std::make_shared<pod::Pod>(config::ProxyIdentity{});
   connection::Limit limit_;
   std::shared_ptr<telemetry::AccessLog> log_ = std::make_shared<telemetry::AccessLog>();
   std::unique_ptr<event::Loop> loop_;

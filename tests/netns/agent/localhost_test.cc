@@ -1,8 +1,8 @@
 // An application that the mesh cannot reach where it listens.
 #include <catch2/catch.hpp>
 
-#include "interception/listening_socket.h"
 #include "mesh.h"
+#include "net/listening_socket.h"
 
 namespace sockmesh::test {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 Fd listen_at(Pod& pod, const std::string& address) {
   Fd fd;
   pod.netns.run([&] {
-    auto made = interception::listen_on(SocketAddress::parse(address).value(), {});
+    auto made = net::listen_on(SocketAddress::parse(address).value(), {});
     REQUIRE(made);
     fd = std::move(*made);
   });

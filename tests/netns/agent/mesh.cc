@@ -137,7 +137,7 @@ void Mesh::name(const std::string& host, const std::string& address) {
   must(must_run({"sh", "-c", fmt::format("echo '{} {}' >> {}", address, host, path)}).empty(), "hosts");
 }
 
-Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
+void Mesh::rules(Pod& pod, const AgentOptions& options) {
   must_run({"env",
             "ISTIO_DUAL_STACK=true",
             built_program("sockmesh-init"),
@@ -160,6 +160,10 @@ Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
             "-d",
             "15090,15021,15020"},
            &pod.netns);
+}
+
+Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {
+  rules(pod, options);
   return agent(pod, name, std::move(options));
 }
 

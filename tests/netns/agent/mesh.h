@@ -71,6 +71,7 @@ class Mesh {
 
   Pod& pod(const std::string& name, const std::string& v4) { return network_.add(name, v4); }
   Netns& node() { return network_.node(); }
+  void rules(Pod& pod, const AgentOptions& options = {});  // as the injected pod's init container
   // Rules and agent, ready when it returns.
   Agent& sidecar(Pod& pod, const std::string& name, AgentOptions options = {});
   Agent& gateway(Pod& pod, const std::string& name, AgentOptions options = {});

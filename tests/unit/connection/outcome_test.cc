@@ -19,14 +19,13 @@ TEST_CASE("the end of a relay in Envoy's flags") {
 
 TEST_CASE("the route's times reach the relay") {
   model::Route route;
-  CHECK(relay_options(route, 0s, 1024).idle_timeout == 1h);
-  CHECK(relay_options(route, 0s, 1024).max_duration == 0s);
-  CHECK(relay_options(route, 0s, 1024).buffer_limit == 1024);
+  CHECK(relay_options(route, 0s).idle_timeout == 1h);
+  CHECK(relay_options(route, 0s).max_duration == 0s);
   route.idle_timeout = Duration(0s);
-  CHECK(relay_options(route, 0s, 1024).idle_timeout == 0s);  // never
+  CHECK(relay_options(route, 0s).idle_timeout == 0s);  // never
   route.max_connection_duration = Duration(10s);
-  CHECK(relay_options(route, 3s, 1024).max_duration == 7s);  // counted from accept
-  CHECK(relay_options(route, 11s, 1024).max_duration > 0s);  // over at once, not never
+  CHECK(relay_options(route, 3s).max_duration == 7s);  // counted from accept
+  CHECK(relay_options(route, 11s).max_duration > 0s);  // over at once, not never
 }
 
 TEST_CASE("detection waits without end unless the mesh says otherwise") {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/fd.h"
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 
 using namespace sockmesh;
 using namespace sockmesh::connection;
@@ -17,7 +17,7 @@ namespace {
 // A connected pair, and a loop that runs until the peek ends.
 struct Fixture {
   Fixture() {
-    const Fd listener = std::move(*interception::listen_on({IpAddress::loopback(false), 0}, {}));
+    const Fd listener = std::move(*net::listen_on({IpAddress::loopback(false), 0}, {}));
     const auto address = SocketAddress::local_of(listener.get()).value();
     sockaddr_storage storage{};
     const socklen_t length = address.to_sockaddr(storage);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -12,6 +14,13 @@
 namespace sockmesh::config {
 
 enum class Role : uint8_t { kSidecar, kGateway };
+inline constexpr Role kRoles[] = {Role::kSidecar, Role::kGateway};
+constexpr const char* to_string(Role role) { return role == Role::kGateway ? "gateway" : "sidecar"; }
+constexpr std::optional<Role> parse_role(std::string_view text) {
+  for (const Role role : kRoles)
+    if (text == to_string(role)) return role;
+  return std::nullopt;
+}
 
 struct ProxyIdentity {
   Role role = Role::kSidecar;

@@ -1,10 +1,10 @@
-#include "interception/original_destination.h"
+#include "net/original_destination.h"
 
 #include <netinet/in.h>
 
 #include <optional>
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 namespace {
 
@@ -36,4 +36,4 @@ Result<Captured> original_destination(int fd, uint16_t listener_port) {
   return decide(local, tracked ? &*tracked : nullptr, listener_port);
 }
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

@@ -1,11 +1,11 @@
-#include "interception/original_destination.h"
+#include "net/original_destination.h"
 
 #include <catch2/catch.hpp>
 
-#include "interception/loop_guard.h"
+#include "net/loop_guard.h"
 
 using namespace sockmesh;
-using namespace sockmesh::interception;
+using namespace sockmesh::net;
 
 namespace {
 

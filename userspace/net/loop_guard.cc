@@ -1,8 +1,8 @@
-#include "interception/loop_guard.h"
+#include "net/loop_guard.h"
 
 #include <algorithm>
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 bool would_loop(const Captured& captured, const std::vector<uint16_t>& capture_ports) {
   const bool at_capture_port =
@@ -10,4 +10,4 @@ bool would_loop(const Captured& captured, const std::vector<uint16_t>& capture_p
   return at_capture_port && (!captured.redirected || captured.destination.ip.is_loopback());
 }
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "interception/original_destination.h"
+#include "net/original_destination.h"
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 // True: close it at once, without an access-log line. `capture_ports` are those of this agent.
 bool would_loop(const Captured& captured, const std::vector<uint16_t>& capture_ports);
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

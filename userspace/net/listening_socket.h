@@ -6,8 +6,9 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "net/network_namespace.h"
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 // Sockets share a port when all of them ask for it and have the same user, whoever they are: a second agent
 // that asks would get half of the first one's connections. So only sockets that know of each other may ask.
@@ -27,9 +28,10 @@ struct ListenOptions {
 };
 
 // An IPv6 socket takes IPv6 only: the wildcard of each family is a socket of its own.
-Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options);
+Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options,
+                     const NetworkNamespace& network = {});
 
 // False where the kernel has no IPv6 at all; then only IPv4 sockets are made.
-bool ipv6_available();
+bool ipv6_available(const NetworkNamespace& network = {});
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

@@ -7,7 +7,7 @@
 #include "base/address.h"
 #include "base/result.h"
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 struct Captured {
   SocketAddress destination;
@@ -21,4 +21,4 @@ Result<Captured> original_destination(int fd, uint16_t listener_port);
 // The decision alone: `tracked` is what connection tracking said, if it said anything.
 Captured decide(const SocketAddress& local, const SocketAddress* tracked, uint16_t listener_port);
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

@@ -1,9 +1,9 @@
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace sockmesh::interception {
+namespace sockmesh::net {
 
 namespace {
 
@@ -15,9 +15,11 @@ Result<void> set_option(int fd, int level, int option, const char* what) {
 
 }  // namespace
 
-Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(os_error(fmt::format("socket for {}", address.to_string())));
+Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options,
+                     const NetworkNamespace& network) {
+  auto made = network.socket(address.family(), SOCK_STREAM);
+  if (!made) return fail(made.error().within("listening on " + address.to_string()));
+  Fd fd = std::move(*made);
 
   // A restarted agent must get its port back while connections of its predecessor linger in TIME_WAIT.
   SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"));
@@ -25,10 +27,10 @@ Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options)
     SOCKMESH_CHECK(set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT"));
   if (address.ip.is_v6()) SOCKMESH_CHECK(set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY"));
   if (options.transparent) {
-    const auto made = address.ip.is_v6()
-                          ? set_option(fd.get(), SOL_IPV6, IPV6_TRANSPARENT, "IPV6_TRANSPARENT")
-                          : set_option(fd.get(), SOL_IP, IP_TRANSPARENT, "IP_TRANSPARENT");
-    if (!made) return fail(made.error().within("listening on " + address.to_string()));
+    const auto allowed = address.ip.is_v6()
+                             ? set_option(fd.get(), SOL_IPV6, IPV6_TRANSPARENT, "IPV6_TRANSPARENT")
+                             : set_option(fd.get(), SOL_IP, IP_TRANSPARENT, "IP_TRANSPARENT");
+    if (!allowed) return fail(allowed.error().within("listening on " + address.to_string()));
   }
 
   sockaddr_storage storage{};
@@ -45,9 +47,8 @@ Result<Fd> listen_on(const SocketAddress& address, const ListenOptions& options)
   return fd;
 }
 
-bool ipv6_available() {
-  const Fd probe(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return static_cast<bool>(probe);
+bool ipv6_available(const NetworkNamespace& network) {
+  return static_cast<bool>(network.socket(AF_INET6, SOCK_STREAM));
 }
 
-}  // namespace sockmesh::interception
+}  // namespace sockmesh::net

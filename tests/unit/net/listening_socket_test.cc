@@ -1,11 +1,11 @@
-#include "interception/listening_socket.h"
+#include "net/listening_socket.h"
 
 #include <catch2/catch.hpp>
 
-#include "interception/original_destination.h"
+#include "net/original_destination.h"
 
 using namespace sockmesh;
-using namespace sockmesh::interception;
+using namespace sockmesh::net;
 
 namespace {
 
