@@ -36,7 +36,8 @@ class SelfTestFlow {
   void count_received(Side from, uint64_t bytes) { ends_[static_cast<size_t>(from)].received += bytes; }
 
   Result<void> pump();  // the user lane, as far as it goes without waiting
-  // Pumps and runs `step` until it says true; fails at the deadline, saying `what` was waited for.
+  // Pumps and runs `step` until it says true; fails, saying `what` was waited for, when nothing has moved for
+  // 3 s, and after 15 s in any case.
   Result<void> until(std::string_view what, const std::function<Result<bool>()>& step);
   // Reads until `bytes` of the direction have arrived in all; more is an error.
   Result<void> await(std::string_view what, Side from, uint64_t bytes);
@@ -49,6 +50,7 @@ class SelfTestFlow {
   };
   SelfTestFlow(SpliceMaps& maps, LoopbackPair down, LoopbackPair up);
   Result<void> pump(Side from);
+  uint64_t moved() const;  // changes whenever a byte has gone anywhere
 
   SpliceMaps* maps_;
   // Sockets go before pair_, whose slots may be given back only when they are closed.
