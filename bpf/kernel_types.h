@@ -19,7 +19,15 @@ struct sk_psock {
 	struct sk_buff_head ingress_skb; /* what was redirected to the socket and is not yet written */
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct sock {
+	struct {
+		atomic_t rmem_alloc; /* what recv() has not taken yet, with the buffers around it */
+	} sk_backlog;
+	int sk_rcvbuf; /* its bound */
 	int sk_sndbuf;
 	int sk_wmem_queued;
 	void *sk_user_data; /* the sk_psock, with flags in the low three bits */

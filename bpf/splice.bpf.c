@@ -327,6 +327,29 @@ static __always_inline int take_credit(struct splice_direction *d, __u32 len)
 	return 1;
 }
 
+#define PASSED_OVERHEAD 2048 /* what a segment costs the receive buffer beside its bytes, at most */
+#define PASSED_BYTES 65536   /* and what most of them have at most */
+
+/*
+ * Whether the target takes in all that its own verdict has PASSed and that waits in the queue before the segment. What
+ * its receive buffer has no room for stays there until user space reads; and user space may be waiting for that very
+ * segment to get out of the queue.
+ */
+static __always_inline int is_let_through(const struct uncovered *u)
+{
+	struct sock *target = &u->target->inet_conn.icsk_inet.sk;
+	__u64 written = READ_ONCE(u->reverse->user_word) & SPLICE_COUNT_MASK;
+	__u64 passed = READ_ONCE(u->reverse->passed);
+	__u64 waiting = PASSED_BYTES * (__u64)u->target_queued;
+
+	if (passed <= written || u->target_queued == 0)
+		return 1;
+	if (waiting > passed - written)
+		waiting = passed - written;
+	return (__u64)READ_ONCE(target->sk_backlog.rmem_alloc.counter) + waiting + PASSED_OVERHEAD * u->target_queued <=
+	       (__u64)READ_ONCE(target->sk_rcvbuf);
+}
+
 /*
  * Whether a segment may go beyond the bounds that are usual: within those that are hard. What the send queue has no
  * room for must at least lie in its peer's window: then the peer's kernel takes it, whether or not anybody reads, and
@@ -338,7 +361,8 @@ static __always_inline int fits(const struct uncovered *u, const struct view *vi
 	__s32 end = view->outstanding + (__s32)u->len;
 
 	return (view->free >= (__s32)SPLICE_COST(u->len) || end <= (__s32)READ_ONCE(u->target->snd_wnd)) &&
-	       end <= (__s32)control.limit_bytes && *u->spared < SPLICE_SPARED_SKBS * control.limit_skbs;
+	       end <= (__s32)control.limit_bytes && *u->spared < SPLICE_SPARED_SKBS * control.limit_skbs &&
+	       is_let_through(u);
 }
 
 /*
@@ -348,8 +372,8 @@ static __always_inline int fits(const struct uncovered *u, const struct view *vi
  * would wait behind them, and be lost with them when the source is reset, an answer for example whose sender closes
  * with the request unread. Nor while bytes of its own wait in the queue of its target: the other direction would find
  * them there when its turn comes, and whichever way it went, one of the two would wait behind the other. So then the
- * segment is redirected once more; until the worker has come, which takes no peer's help. Where the other direction is
- * PASSed already, the second reason has come too late, and one segment more would only stand in its way.
+ * segment is redirected once more; until the worker has come, which takes no application's help. Where the other
+ * direction is PASSed already, the second reason has come too late, and one segment more would only stand in its way.
  *
  * And while a direction PASSes, nothing may be redirected into the queue of its source. So the two, which run on two
  * processors, decide one after the other, under the lock of their flow. What credit covers takes no lock: it is

@@ -38,6 +38,8 @@ SockmapDirection::Counts SockmapDirection::counts() {
           .redirected_sent = excess(placed_, copied())};
 }
 
+uint64_t SockmapDirection::unread() const { return excess(pair_.counters(from_).passed, taken()); }
+
 SockmapDirection::Step SockmapDirection::lost(Step step, Error error) {
   error_ = std::move(error);
   return step;
@@ -97,7 +99,6 @@ SockmapDirection::Step SockmapDirection::advance(std::span<char> scratch) {
 // other direction included, which comes to a crawl although its reader reads. So the excess is taken over
 // into our own memory: it was let in already, and this costs no more than leaving it where it is.
 SockmapDirection::Step SockmapDirection::wait(Step step, std::span<char> scratch) {
-  const auto unread = [&] { return excess(pair_.counters(from_).passed, taken()); };
   if (unread() < 2 * kReceiveQueueBytes) return step;
   while (unread() > kReceiveQueueBytes) {
     const auto n = receive(scratch);

@@ -68,6 +68,7 @@ class SockmapDirection {
   // Redirected bytes that wait for the target's worker, an upper bound; remembers when there were none.
   uint64_t backlog() { return backlog_of(pair_.counters(from_).redirected); }
   uint64_t copied() const { return taken() - held() - skipped_; }  // read and written to the target
+  uint64_t unread() const;                                         // PASSed, and not returned by recv() yet
   // Bytes have come that are not in the target's send queue.
   bool holding() {
     const Counts now = counts();

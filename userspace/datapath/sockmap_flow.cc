@@ -132,9 +132,12 @@ void SockmapFlow::pass_on_rest(Step step) {
 }
 
 // What was redirected towards the failed socket stays in its queue for ever, and what it PASSed behind that
-// is lost with it, which the kernel does not tell.
+// is lost with it, which the kernel does not tell. What it had redirected before comes out, however late the
+// other socket's worker is.
 Duration SockmapFlow::patience() {
-  return direction(other(failed_->side)).backlog() > 0 ? kHopeless : lane_.limits().stuck;
+  const bool hopeless =
+      direction(failed_->side).unread() > 0 && direction(other(failed_->side)).backlog() > 0;
+  return hopeless ? kHopeless : lane_.limits().stuck;
 }
 
 void SockmapFlow::wait_for(Step down, Step up) {

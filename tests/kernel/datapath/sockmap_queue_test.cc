@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "base/tcp_socket.h"
+#include "held_queue.h"
 #include "sockmap_world.h"
 #include "test_support/eventually.h"
 #include "test_support/kernel_readings.h"
@@ -19,31 +21,17 @@ using datapath::SpliceWish;
 
 namespace {
 
-constexpr size_t kLane0Bytes = 400'000;
-
-void set(int socket, int level, int option, int value) {
-  REQUIRE(setsockopt(socket, level, option, &value, sizeof value) == 0);
-}
-
 // Returns when the verdict has seen it all.
-void put(const Fd& writer, const std::string& bytes) {
-  REQUIRE(send(writer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+void put_through(const Fd& writer, const std::string& bytes) {
+  put(writer.get(), bytes);
   EVENTUALLY(unacknowledged(writer.get()).value() == 0);
 }
 
-// Lane 0's bytes, of which `reader` reads none: the send queue of `target` holds nearly all of them.
-void fill(int target, const Fd& reader) {
-  set(reader.get(), SOL_SOCKET, SO_RCVBUF, 16384);
-  set(target, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
-  const std::string before(kLane0Bytes, '0');
-  REQUIRE(send(target, before.data(), before.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(before.size()));
-}
-
-// What `reader` can read before the reset.
-std::string hear(const Fd& reader) {
+// What `reader` can read before the reset, or until it has so much.
+std::string hear(const Fd& reader, size_t enough = SIZE_MAX) {
   std::string heard;
   char bytes[65536];
-  for (ssize_t n; (n = recv(reader.get(), bytes, sizeof bytes, 0)) > 0;)
+  for (ssize_t n; heard.size() < enough && (n = recv(reader.get(), bytes, sizeof bytes, 0)) > 0;)
     heard.append(bytes, static_cast<size_t>(n));
   return heard;
 }
@@ -62,20 +50,19 @@ class HeldUpload {
     towards_uploader_ = (by_client ? legs.sockets.downstream : legs.sockets.upstream).get();
     uploader = std::move(by_client ? legs.client : legs.server);
     answerer = std::move(by_client ? legs.server : legs.client);
-    fill(target_, answerer);
+    fill_send_queue(target_, answerer);
     flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
     upload(1);  // so that the verdict has looked at the target, and has credit for more
-    set(target_, SOL_SOCKET, SO_SNDBUF, 4096);
+    set_option(target_, SOL_SOCKET, SO_SNDBUF, 4096);
     upload(200'000);
     REQUIRE(world.maps().stats().behind == 0);
   }
 
-  void upload(size_t bytes) { put(uploader, std::string(bytes, 'A')); }
+  void upload(size_t bytes) { put_through(uploader, std::string(bytes, 'A')); }
   // Far less than an answer takes; what the uploader's kernel has room for is as before.
-  void shrink_send_buffer_of_answers() { set(towards_uploader_, SOL_SOCKET, SO_SNDBUF, 4096); }
+  void shrink_send_buffer_of_answers() { set_option(towards_uploader_, SOL_SOCKET, SO_SNDBUF, 4096); }
   void answer_and_reset(const std::string& words) {
-    REQUIRE(send(answerer.get(), words.data(), words.size(), MSG_NOSIGNAL) ==
-            static_cast<ssize_t>(words.size()));
+    put(answerer.get(), words);
     answerer.reset();  // with the upload unread: RST
   }
 
@@ -94,14 +81,20 @@ class HeldBothWays {
     client = std::move(legs.client);
     server = std::move(legs.server);
     targets_ = {legs.sockets.downstream.get(), legs.sockets.upstream.get()};
-    fill(targets_[0], client);
-    fill(targets_[1], server);
+    fill_send_queue(targets_[0], client);
+    fill_send_queue(targets_[1], server);
     flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
-    for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+    for (const int target : targets_) keep_worker_out(target);
   }
 
+  void shrink() {
+    for (const int target : targets_) set_option(target, SOL_SOCKET, SO_SNDBUF, 4096);
+  }
   void release() {
-    for (const int target : targets_) set(target, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1 << 30);
+    for (const int target : targets_) {
+      set_option(target, SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
+      let_worker_in(target);
+    }
   }
 
   Fd client, server;
@@ -166,12 +159,12 @@ TEST_CASE("a direction does not begin to PASS in front of what comes the other w
   const Fd& reader = by_client ? flow.server : flow.client;
   Fd& resetter = by_client ? flow.client : flow.server;
   const std::string redirected(100'000, 'r');
-  put(resetter, redirected);
+  put_through(resetter, redirected);
   world.maps().set_enabled(false);  // one of the reasons to PASS
-  put(resetter, std::string(1000, '1'));
+  put_through(resetter, std::string(1000, '1'));
   // Would go into the queue that the resetter's bytes are PASSed by.
-  put(reader, std::string(1000, '-'));
-  put(resetter, std::string(1000, '2'));
+  put_through(reader, std::string(1000, '-'));
+  put_through(resetter, std::string(1000, '2'));
   CHECK(world.maps().stats().behind == 0);
   resetter.reset();  // with bytes unread: RST
   flow.release();
@@ -194,14 +187,15 @@ TEST_CASE("what the other direction has PASSed does not use up the segments that
   Fd& resetter = by_client ? flow.client : flow.server;
   // More than the last buffer of a send queue takes whatever the limits say.
   const std::string redirected(100'000, 'r');
-  put(resetter, redirected);
-  put(reader, redirected);
+  put_through(resetter, redirected);
+  put_through(reader, redirected);
   world.maps().set_enabled(false);
-  set(reader.get(), IPPROTO_TCP, TCP_NODELAY, 1);  // a segment each, and no waiting for acknowledgements
-  for (int i = 0; i < 3 * SPLICE_SPARED_SKBS * 4; ++i) REQUIRE(send(reader.get(), "-", 1, MSG_NOSIGNAL) == 1);
+  set_option(reader.get(), IPPROTO_TCP, TCP_NODELAY,
+             1);  // a segment each, and no waiting for acknowledgements
+  for (int i = 0; i < 3 * SPLICE_SPARED_SKBS * 4; ++i) put(reader.get(), "-");
   EVENTUALLY(world.maps().stats().spared == SPLICE_SPARED_SKBS * 4);
   EVENTUALLY(world.maps().stats().behind > 0);  // the others are PASSed
-  put(resetter, std::string(1000, '2'));
+  put_through(resetter, std::string(1000, '2'));
   resetter.reset();
   flow.release();
   const std::string said = std::string(kLane0Bytes, '0') + redirected + std::string(1000, '2');
@@ -209,6 +203,51 @@ TEST_CASE("what the other direction has PASSed does not use up the segments that
   CHECK(heard.size() == said.size());
   CHECK((heard == said));
   world.wait_for_outcome(flow.flow);
+}
+
+TEST_CASE("what was redirected before a reset is waited for, however late its worker comes") {
+  const bool by_client = GENERATE(true, false);  // reset
+  SockmapWorld world;
+  HeldBothWays flow(world, false);
+  const Fd& reader = by_client ? flow.server : flow.client;
+  Fd& resetter = by_client ? flow.client : flow.server;
+  const std::string redirected(100'000, 'r');
+  put_through(reader, redirected);  // stays in the resetter's queue for ever
+  put_through(resetter, redirected);
+  REQUIRE(world.maps().stats().behind == 0);
+  flow.shrink();  // so that the watchdog does not wake the worker either
+  resetter.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // the hopeless are given up after a second
+  flow.release();
+  const std::string heard = hear(reader);
+  CHECK((heard == std::string(kLane0Bytes, '0') + redirected));
+  world.wait_for_outcome(flow.flow);
+}
+
+// What the receive buffer has no room for stays in the queue until it is read, and whoever reads it may be
+// waiting for what was redirected behind it.
+TEST_CASE("nothing is redirected behind more than the socket takes in without being read") {
+  const bool by_client = GENERATE(true, false);
+  SockmapWorld::Options options;
+  options.maps.limit_skbs = 4;
+  SockmapWorld world(options);
+  HeldBothWays flow(world, false);
+  const Fd& reader = by_client ? flow.server : flow.client;
+  const Fd& other = by_client ? flow.client : flow.server;
+  put_through(other, std::string(100'000, 'r'));
+  put_through(reader, std::string(100'000, 'r'));
+  world.maps().set_enabled(false);
+  const size_t many = 6'000'000;  // of which 2 MiB are redirected; a receive buffer has 3
+  put(reader.get(), std::string(many, '-'));
+  EVENTUALLY(world.maps().stats().behind == 1);
+  const auto spared = world.maps().stats().spared;
+  put(other.get(), std::string(1000, '2'));
+  EVENTUALLY(world.maps().stats().behind == 2);  // PASSed, although bytes wait in its way
+  CHECK(world.maps().stats().spared == spared);
+  flow.release();
+  const size_t to_reader = kLane0Bytes + 100'000 + 1000, to_other = kLane0Bytes + 100'000 + many;
+  CHECK(hear(reader, to_reader).size() == to_reader);
+  CHECK(hear(other, to_other).size() == to_other);
 }
 
 TEST_CASE("what is redirected between two readings is not sent because of that, and no count falls") {

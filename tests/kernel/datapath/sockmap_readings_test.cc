@@ -11,6 +11,7 @@
 #include "datapath/socket_bounds.h"
 #include "datapath/sockmap_direction.h"
 #include "datapath/sockmap_insertion.h"
+#include "held_queue.h"
 #include "sockmap_world.h"
 #include "test_support/eventually.h"
 #include "test_support/kernel_readings.h"
@@ -22,7 +23,6 @@ using Step = datapath::SockmapDirection::Step;
 
 namespace {
 
-constexpr size_t kLane0Bytes = 400'000;
 constexpr size_t kRedirected = 200'000;
 
 // The direction from client to server at the moment where order is at stake, held still:
@@ -38,19 +38,17 @@ class HeldBacklog {
     client_ = std::move(legs.client);
     server_ = std::move(legs.server);
     sockets_ = std::move(legs.sockets);
-    set(server_.get(), SOL_SOCKET, SO_RCVBUF, 16384);
-    set(upstream(), SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
-    put(sockets_.upstream, std::string(kLane0Bytes, '0'));
+    fill_send_queue(upstream(), server_);
     auto inserted = datapath::insert_into_sockmap(maps, sockets_, SPLICE_NO_RING, true);
     REQUIRE(inserted);
     REQUIRE(inserted->copied_because.empty());
     inserted_.emplace(std::move(*inserted));
     direction_.emplace(pair(), Side::kDownstream, sockets_.downstream.get(), upstream());
-    put(client_, "a");  // so that the verdict has looked at the target, and has credit for more
+    put(client_.get(), "a");  // so that the verdict has looked at the target, and has credit for more
     EVENTUALLY(pair().counters(Side::kDownstream).redirected == 1);
     EVENTUALLY(direction_->backlog() == 0);
-    set(upstream(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
-    put(client_, std::string(kRedirected, 'A'));
+    keep_worker_out(upstream());
+    put(client_.get(), std::string(kRedirected, 'A'));
     EVENTUALLY(pair().counters(Side::kDownstream).redirected == 1 + kRedirected);
     // All but what the last segment of the send queue has room for.
     REQUIRE(direction_->backlog() >= kRedirected - 65'536);
@@ -67,18 +65,14 @@ class HeldBacklog {
   Step advance() { return direction_->advance(scratch_); }
   // From here on it PASSes: disarmed, and nothing may be redirected beyond the usual bounds either.
   void copy_from_here() {
-    set(upstream(), SOL_SOCKET, SO_SNDBUF, 4096);
+    set_option(upstream(), SOL_SOCKET, SO_SNDBUF, 4096);
     pair().disarm();
   }
   void release() {
-    set(upstream(), SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
+    set_option(upstream(), SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
     datapath::wake_writer(upstream());
   }
 
-  static void put(const Fd& socket, const std::string& bytes) {
-    REQUIRE(send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-            static_cast<ssize_t>(bytes.size()));
-  }
   // The server reads, and so acknowledges, a part of what lane 0 had sent.
   void acknowledge_some() {
     const size_t goal = received_.size() + 200'000;
@@ -105,9 +99,6 @@ class HeldBacklog {
   }
 
  private:
-  static void set(int socket, int level, int option, int value) {
-    REQUIRE(setsockopt(socket, level, option, &value, sizeof value) == 0);
-  }
   int upstream() const { return sockets_.upstream.get(); }
   void read() {
     char bytes[65536];
@@ -146,7 +137,7 @@ TEST_CASE("bytes that were PASSed stay behind the backlog, whatever is acknowled
   const auto maps = load_maps();
   HeldBacklog flow(*maps, ipv6);
   flow.copy_from_here();
-  HeldBacklog::put(flow.client(), std::string(1000, 'B'));
+  put(flow.client().get(), std::string(1000, 'B'));
   EVENTUALLY(flow.pair().counters(Side::kDownstream).passed == 1000);
 
   before_next(Reading::kSendQueue, [&] { flow.acknowledge_some(); });
