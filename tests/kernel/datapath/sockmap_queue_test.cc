@@ -73,16 +73,17 @@ class HeldUpload {
   int target_, towards_uploader_;
 };
 
-// Neither side reads, and neither queue's worker comes until release().
+// Neither side reads, and neither queue's worker comes until release(). What is looked at in the end is what
+// one of them reads, and the other is the one that may reset.
 class HeldBothWays {
  public:
-  HeldBothWays(SockmapWorld& world, bool ipv6) {
+  HeldBothWays(SockmapWorld& world, bool ipv6, bool client_resets) {
     auto legs = SockmapWorld::connect(ipv6);
-    client = std::move(legs.client);
-    server = std::move(legs.server);
     targets_ = {legs.sockets.downstream.get(), legs.sockets.upstream.get()};
-    fill_send_queue(targets_[0], client);
-    fill_send_queue(targets_[1], server);
+    fill_send_queue(targets_[0], legs.client);
+    fill_send_queue(targets_[1], legs.server);
+    reader = std::move(client_resets ? legs.server : legs.client);
+    resetter = std::move(client_resets ? legs.client : legs.server);
     flow = world.relay(std::move(legs.sockets), SpliceWish::kAlways);
     for (const int target : targets_) keep_worker_out(target);
   }
@@ -97,7 +98,7 @@ class HeldBothWays {
     }
   }
 
-  Fd client, server;
+  Fd reader, resetter;
   size_t flow;
 
  private:
@@ -155,20 +156,18 @@ TEST_CASE("a direction does not begin to PASS in front of what comes the other w
   const bool ipv6 = GENERATE(false, true);
   const bool by_client = GENERATE(true, false);  // reset
   SockmapWorld world;
-  HeldBothWays flow(world, ipv6);
-  const Fd& reader = by_client ? flow.server : flow.client;
-  Fd& resetter = by_client ? flow.client : flow.server;
+  HeldBothWays flow(world, ipv6, by_client);
   const std::string redirected(100'000, 'r');
-  put_through(resetter, redirected);
+  put_through(flow.resetter, redirected);
   world.maps().set_enabled(false);  // one of the reasons to PASS
-  put_through(resetter, std::string(1000, '1'));
+  put_through(flow.resetter, std::string(1000, '1'));
   // Would go into the queue that the resetter's bytes are PASSed by.
-  put_through(reader, std::string(1000, '-'));
-  put_through(resetter, std::string(1000, '2'));
+  put_through(flow.reader, std::string(1000, '-'));
+  put_through(flow.resetter, std::string(1000, '2'));
   CHECK(world.maps().stats().behind == 0);
-  resetter.reset();  // with bytes unread: RST
+  flow.resetter.reset();  // with bytes unread: RST
   flow.release();
-  const std::string heard = hear(reader);
+  const std::string heard = hear(flow.reader);
   const std::string said =
       std::string(kLane0Bytes, '0') + redirected + std::string(1000, '1') + std::string(1000, '2');
   CHECK(heard.size() == said.size());
@@ -182,24 +181,22 @@ TEST_CASE("what the other direction has PASSed does not use up the segments that
   SockmapWorld::Options options;
   options.maps.limit_skbs = 4;  // few, so that all is over before the watchdog wakes the workers
   SockmapWorld world(options);
-  HeldBothWays flow(world, false);
-  const Fd& reader = by_client ? flow.server : flow.client;
-  Fd& resetter = by_client ? flow.client : flow.server;
+  HeldBothWays flow(world, false, by_client);
   // More than the last buffer of a send queue takes whatever the limits say.
   const std::string redirected(100'000, 'r');
-  put_through(resetter, redirected);
-  put_through(reader, redirected);
+  put_through(flow.resetter, redirected);
+  put_through(flow.reader, redirected);
   world.maps().set_enabled(false);
-  set_option(reader.get(), IPPROTO_TCP, TCP_NODELAY,
-             1);  // a segment each, and no waiting for acknowledgements
-  for (int i = 0; i < 3 * SPLICE_SPARED_SKBS * 4; ++i) put(reader.get(), "-");
+  // A segment each, and no waiting for acknowledgements.
+  set_option(flow.reader.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  for (int i = 0; i < 3 * SPLICE_SPARED_SKBS * 4; ++i) put(flow.reader.get(), "-");
   EVENTUALLY(world.maps().stats().spared == SPLICE_SPARED_SKBS * 4);
   EVENTUALLY(world.maps().stats().behind > 0);  // the others are PASSed
-  put_through(resetter, std::string(1000, '2'));
-  resetter.reset();
+  put_through(flow.resetter, std::string(1000, '2'));
+  flow.resetter.reset();
   flow.release();
   const std::string said = std::string(kLane0Bytes, '0') + redirected + std::string(1000, '2');
-  const std::string heard = hear(reader);
+  const std::string heard = hear(flow.reader);
   CHECK(heard.size() == said.size());
   CHECK((heard == said));
   world.wait_for_outcome(flow.flow);
@@ -208,18 +205,16 @@ TEST_CASE("what the other direction has PASSed does not use up the segments that
 TEST_CASE("what was redirected before a reset is waited for, however late its worker comes") {
   const bool by_client = GENERATE(true, false);  // reset
   SockmapWorld world;
-  HeldBothWays flow(world, false);
-  const Fd& reader = by_client ? flow.server : flow.client;
-  Fd& resetter = by_client ? flow.client : flow.server;
+  HeldBothWays flow(world, false, by_client);
   const std::string redirected(100'000, 'r');
-  put_through(reader, redirected);  // stays in the resetter's queue for ever
-  put_through(resetter, redirected);
+  put_through(flow.reader, redirected);  // stays in the resetter's queue for ever
+  put_through(flow.resetter, redirected);
   REQUIRE(world.maps().stats().behind == 0);
   flow.shrink();  // so that the watchdog does not wake the worker either
-  resetter.reset();
+  flow.resetter.reset();
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // the hopeless are given up after a second
   flow.release();
-  const std::string heard = hear(reader);
+  const std::string heard = hear(flow.reader);
   CHECK((heard == std::string(kLane0Bytes, '0') + redirected));
   world.wait_for_outcome(flow.flow);
 }
@@ -231,23 +226,21 @@ TEST_CASE("nothing is redirected behind more than the socket takes in without be
   SockmapWorld::Options options;
   options.maps.limit_skbs = 4;
   SockmapWorld world(options);
-  HeldBothWays flow(world, false);
-  const Fd& reader = by_client ? flow.server : flow.client;
-  const Fd& other = by_client ? flow.client : flow.server;
-  put_through(other, std::string(100'000, 'r'));
-  put_through(reader, std::string(100'000, 'r'));
+  HeldBothWays flow(world, false, by_client);
+  put_through(flow.resetter, std::string(100'000, 'r'));
+  put_through(flow.reader, std::string(100'000, 'r'));
   world.maps().set_enabled(false);
   const size_t many = 6'000'000;  // of which 2 MiB are redirected; a receive buffer has 3
-  put(reader.get(), std::string(many, '-'));
+  put(flow.reader.get(), std::string(many, '-'));
   EVENTUALLY(world.maps().stats().behind == 1);
   const auto spared = world.maps().stats().spared;
-  put(other.get(), std::string(1000, '2'));
+  put(flow.resetter.get(), std::string(1000, '2'));
   EVENTUALLY(world.maps().stats().behind == 2);  // PASSed, although bytes wait in its way
   CHECK(world.maps().stats().spared == spared);
   flow.release();
   const size_t to_reader = kLane0Bytes + 100'000 + 1000, to_other = kLane0Bytes + 100'000 + many;
-  CHECK(hear(reader, to_reader).size() == to_reader);
-  CHECK(hear(other, to_other).size() == to_other);
+  CHECK(hear(flow.reader, to_reader).size() == to_reader);
+  CHECK(hear(flow.resetter, to_other).size() == to_other);
 }
 
 TEST_CASE("what is redirected between two readings is not sent because of that, and no count falls") {

@@ -125,12 +125,12 @@ class AgentOfPods {
   std::thread thread_;
 };
 
-// Two pods with rules and an echo server each on the same port, and Services left and right in front of them.
+// Two pods with rules and an echo server each on the same port, Services left and right in front of them, and
+// their agent, which has a configuration for both.
 struct TwoPods {
   TwoPods()
       : left(mesh.pod("left-0", "10.12.3.10")),
         right(mesh.pod("right-0", "10.12.4.10")),
-        log_folder(),
         log(log_folder.file("access.log")) {
     mesh.apply("mesh-config.yaml",
                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
@@ -142,6 +142,8 @@ struct TwoPods {
     mesh.echo(right, kPort, "right:");
     mesh.rules(left);
     mesh.rules(right);
+    agent.emplace(mesh.config(), std::vector{make_pod("left-0", left), make_pod("right-0", right)});
+    for (const size_t number : {0, 1}) EVENTUALLY(agent->pod(number).pod().snapshot());
   }
   std::vector<AccessLine> lines() const { return read_access_log(read_text(log)); }
 
@@ -150,6 +152,7 @@ struct TwoPods {
   TempDir log_folder;
   std::string log;
   const SocketAddress left_service = at("10.0.40.1"), right_service = at("10.0.40.2");
+  std::optional<AgentOfPods> agent;  // the first: pod left
 };
 
 uint64_t connects(const server::ServedPod& served, const std::string& cluster) {
@@ -162,9 +165,7 @@ uint64_t connects(const server::ServedPod& served, const std::string& cluster) {
 TEST_CASE("one agent serves two pods, and neither has anything of the other") {
   TwoPods world;
   Mesh& mesh = world.mesh;
-  AgentOfPods agent(mesh.config(), {make_pod("left-0", world.left), make_pod("right-0", world.right)});
-  const server::ServedPod &left = agent.pod(0), &right = agent.pod(1);
-  EVENTUALLY((left.pod().snapshot() && right.pod().snapshot()));
+  const server::ServedPod &left = world.agent->pod(0), &right = world.agent->pod(1);
   CHECK(left.pod().snapshot()->self.name != right.pod().snapshot()->self.name);
 
   CHECK(mesh.ask(world.left, world.right_service, "1") == "right: 1");
@@ -195,9 +196,7 @@ TEST_CASE("one agent serves two pods, and neither has anything of the other") {
 TEST_CASE("what is configured for one pod of an agent leaves the other as it is") {
   TwoPods world;
   Mesh& mesh = world.mesh;
-  AgentOfPods agent(mesh.config(), {make_pod("left-0", world.left), make_pod("right-0", world.right)});
-  const server::ServedPod &left = agent.pod(0), &right = agent.pod(1);
-  EVENTUALLY((left.pod().snapshot() && right.pod().snapshot()));
+  const server::ServedPod &left = world.agent->pod(0), &right = world.agent->pod(1);
   const model::SnapshotPtr before = left.pod().snapshot();
   mesh.apply("sidecar.yaml", R"(apiVersion: networking.istio.io/v1
 kind: Sidecar
@@ -217,9 +216,7 @@ spec:
 TEST_CASE("a pod of an agent that accepts nothing more does not end what the other has") {
   TwoPods world;
   Mesh& mesh = world.mesh;
-  AgentOfPods agent(mesh.config(), {make_pod("left-0", world.left), make_pod("right-0", world.right)});
-  EVENTUALLY((agent.pod(0).pod().snapshot() && agent.pod(1).pod().snapshot()));
-  agent.stop_accepting(0);
+  world.agent->stop_accepting(0);
   EVENTUALLY(mesh.ask(world.left, world.right_service, "1").empty());  // nobody listens on its port 15001
   CHECK(mesh.ask(world.right, world.right_service, "2") == "right: 2");
 }
