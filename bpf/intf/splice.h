@@ -79,7 +79,8 @@ enum splice_reason {
 
 /*
  * Usually a direction uses three quarters of limit_bytes, and limit_skbs. The last quarter, and SPLICE_SPARED_SKBS
- * times as many segments, are for those that would queue behind a backlog if they were PASSed.
+ * times as many segments more, counted since none waited, are for those that would queue behind a backlog if they were
+ * PASSed.
  */
 #define SPLICE_SOFT(bytes) ((bytes) - (bytes) / 4)
 #define SPLICE_SPARED_SKBS 8
@@ -91,8 +92,8 @@ enum splice_reason {
 /* One for the process. */
 struct splice_control {
 	/* Written by user space. */
-	__u32 enabled;    /* the kill switch: 0 makes every socket PASS, once nothing waits in its queue */
-	__u32 limit_skbs; /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many in need */
+	__u32 enabled; /* the kill switch: 0 makes every socket PASS, once nothing waits in its queue */
+	__u32 limit_skbs; /* segments that may wait for one target's worker; SPLICE_SPARED_SKBS times so many more in need */
 	__u32 limit_bytes; /* bytes that may be on their way to one target's peer: unsent, unacknowledged or waiting;
 			      SPLICE_SOFT of them unless there is need */
 	__u32 unused;

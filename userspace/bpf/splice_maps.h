@@ -32,9 +32,9 @@ class SpliceMaps {
     uint32_t slots = 32768;
     uint32_t rings = 1;  // workers that want to be told of PASSing, at most SPLICE_MAX_RINGS
     // Bounds of what may wait for one target socket; 64 segments of at most 64 KiB, and 1.5 MiB in all on the
-    // way to the target's peer; 512 and 2 MiB while its source's own queue holds bytes of the other direction
-    // (intf/splice.h). With the source's receive window (datapath/socket_bounds.h) a stalled reader costs
-    // less than 8 MiB.
+    // way to the target's peer; 512 more and 2 MiB while its source's own queue holds bytes of the other
+    // direction (intf/splice.h). With the source's receive window (datapath/socket_bounds.h) a stalled reader
+    // costs less than 8 MiB.
     uint32_t limit_skbs = 64;
     uint32_t limit_bytes = 2u << 20;
     SpliceProgram::Stall stall = {};  // for tests

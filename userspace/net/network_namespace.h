@@ -2,9 +2,9 @@
 // was in, and stays there, whichever thread uses it; so a process that serves several pods makes each socket
 // in the namespace of its pod, and needs nothing else of it.
 //
-// The default value is the namespace that the process was started in: there is nothing to enter, and no
-// privilege is needed. Entering another one takes CAP_SYS_ADMIN, in the initial user namespace or in those of
-// both.
+// The default value is the namespace that the process was started in: entering it does nothing, not even from
+// inside of another one, and no privilege is needed. Entering another one takes CAP_SYS_ADMIN, in the initial
+// user namespace or in those of both.
 //
 // A value: copies share one descriptor. Any thread; what enters, enters with the calling thread alone.
 #pragma once
@@ -42,8 +42,6 @@ class NetworkNamespace {
 
   // socket(2), non-blocking and closed on exec. An error's os_error is errno.
   Result<Fd> socket(int family, int type) const;
-
-  bool is_own() const { return fd_ == nullptr; }  // that of the process
 
  private:
   explicit NetworkNamespace(Fd fd) : fd_(std::make_shared<const Fd>(std::move(fd))) {}

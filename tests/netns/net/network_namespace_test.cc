@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <future>
 #include <thread>
 
 #include "net/listening_socket.h"
@@ -65,12 +66,20 @@ TEST_CASE("a thread is in a namespace for as long as it wants") {
   const test::Netns a("a");
   const NetworkNamespace in_a = opened(a);
   const ino_t home = where_this_thread_is();
+  std::promise<void> entered;
+  ino_t of_other = 0;
+  std::thread other([&, wait = entered.get_future()] {
+    wait.wait();
+    of_other = where_this_thread_is();
+  });
   {
     const auto inside = in_a.enter();
-    REQUIRE(inside);
     CHECK(where_this_thread_is() != home);
-    std::thread([&] { CHECK(NetworkNamespace().is_own()); }).join();
+    entered.set_value();
+    other.join();
+    CHECK(inside);
   }
+  CHECK(of_other == home);  // this one alone was in it
   CHECK(where_this_thread_is() == home);
   const auto nowhere = NetworkNamespace().enter();
   REQUIRE(nowhere);
