@@ -193,6 +193,12 @@ static __always_inline int has_passed(struct splice_direction *d)
 	return written < READ_ONCE(d->passed);
 }
 
+/* Whether user space has yet to write all that was PASSed: what follows it is PASSed too. */
+static __always_inline int goes_on(struct splice_direction *d)
+{
+	return (READ_ONCE(d->user_word) & SPLICE_COUNT_MASK) != d->passed;
+}
+
 /* A segment that no credit covers, and what was looked up for it before the lock of its flow was taken. */
 struct uncovered {
 	__u32 len;
@@ -388,7 +394,7 @@ static __always_inline __u8 decide(const struct uncovered *u)
 	struct view view;
 	int taken;
 
-	if ((word & SPLICE_COUNT_MASK) != d->passed) /* it goes on */
+	if (goes_on(d))
 		return reason;
 	look(u, &view);
 	/* Switched off or disarmed, it begins to PASS with as much care as at any other time. */
@@ -424,6 +430,13 @@ static __always_inline int redirect(struct __sk_buff *skb, struct splice_directi
 	return SK_PASS;
 }
 
+/* Under the lock of the flow. Returns whether user space has to be told. */
+static __always_inline int leave(struct splice_direction *d, struct splice_direction *reverse, __u32 len, __u8 reason)
+{
+	__sync_lock_test_and_set(&reverse->credit, 0);
+	return count_passed(d, len, reason);
+}
+
 /* A segment that no credit covers; `reason`: why it has to be PASSed whatever the target can take. */
 static __always_inline int without_credit(struct __sk_buff *skb, struct splice_direction *d, __u32 slot, __u32 len,
                                           __u8 reason)
@@ -431,10 +444,24 @@ static __always_inline int without_credit(struct __sk_buff *skb, struct splice_d
 	__u32 lower = slot < d->target ? slot : d->target;
 	struct splice_flow *flow = bpf_map_lookup_elem(&flows, &lower);
 	struct uncovered u = {.len = len, .own = d, .reverse = bpf_map_lookup_elem(&directions, &d->target)};
-	struct bpf_sock *target = bpf_map_lookup_elem(&sockets, &d->target);
-	struct bpf_sock *source = skb->sk;
+	struct bpf_sock *target, *source = skb->sk;
 	int begins = 0;
 
+	if (!flow || !u.reverse)
+		return SK_PASS; /* cannot be */
+	/* Most of what is PASSed goes on, and nothing has to be known of the sockets for that. */
+	if (reason != SPLICE_REASON_NONE || goes_on(d)) {
+		stall();
+		bpf_spin_lock(&flow->lock);
+		if (reason == SPLICE_REASON_NONE && goes_on(d))
+			reason = SPLICE_REASON_DISARMED;
+		if (reason != SPLICE_REASON_NONE)
+			begins = leave(d, u.reverse, len, reason);
+		bpf_spin_unlock(&flow->lock);
+		if (reason != SPLICE_REASON_NONE)
+			goto left;
+	}
+	target = bpf_map_lookup_elem(&sockets, &d->target);
 	if (target)
 		u.target = bpf_skc_to_tcp_sock(target);
 	if (u.target)
@@ -445,22 +472,19 @@ static __always_inline int without_credit(struct __sk_buff *skb, struct splice_d
 		u.source = bpf_skc_to_tcp_sock(source);
 	if (u.source)
 		u.source_queued = queue_length(u.source);
+	u.spared = &flow->spared[slot != lower];
 	stall();
-	if (flow && u.reverse) { /* always */
-		u.spared = &flow->spared[slot != lower];
-		bpf_spin_lock(&flow->lock);
-		if (reason == SPLICE_REASON_NONE)
-			reason = decide(&u);
-		if (reason != SPLICE_REASON_NONE) {
-			__sync_lock_test_and_set(&u.reverse->credit, 0);
-			begins = count_passed(d, len, reason);
-		}
-		bpf_spin_unlock(&flow->lock);
-	}
+	bpf_spin_lock(&flow->lock);
+	if (reason == SPLICE_REASON_NONE)
+		reason = decide(&u);
+	if (reason != SPLICE_REASON_NONE)
+		begins = leave(d, u.reverse, len, reason);
+	bpf_spin_unlock(&flow->lock);
 	if (target)
 		bpf_sk_release(target);
 	if (reason == SPLICE_REASON_NONE)
 		return redirect(skb, d, slot, len);
+left:
 	if (begins)
 		tell(d->ring, slot);
 	stall();
