@@ -26,16 +26,15 @@ Result<ServedPod*> Agent::serve(pod::PodPtr pod, const upstream::ResolverOptions
     const size_t number = pods_.size() * workers_.size() + worker->index();
     shares.push_back(&worker->carry(pod, static_cast<uint16_t>(number)));
   }
-  auto served = std::make_unique<ServedPod>(loop_, std::move(pod), std::move(shares), std::move(listening));
-  if (const auto resolved = served->resolve_names(resolver); !resolved)
-    return fail(resolved.error().within("DNS"));
   // Before a connection can be logged by it. Of several pods of one mesh all say the same.
-  served->publication().add([this](const model::SnapshotPtr& now) {
+  const auto configure_log = [this](const model::SnapshotPtr& now) {
     if (const auto warnings = access_log->configure(now->mesh); !warnings)
       spdlog::warn("access log: {}; it stays as it was", warnings.error().message);
-  });
-  served->add_own_observers();
-  pods_.push_back(std::move(served));
+  };
+  auto served = ServedPod::create(loop_, std::move(pod), std::move(shares), std::move(listening), resolver,
+                                  configure_log);
+  if (!served) return fail(served.error().within("DNS"));
+  pods_.push_back(std::move(*served));
   return pods_.back().get();
 }
 

@@ -12,25 +12,32 @@ ServedPod::ServedPod(event::Loop& loop, pod::PodPtr pod, std::vector<PodTraffic*
       ports_(loop, port_effects()),
       publication_(*pod_) {}
 
-Result<void> ServedPod::resolve_names(upstream::ResolverOptions options) {
-  options.network = pod_->network;
-  SOCKMESH_TRY(resolver, upstream::Resolver::create(loop_, pod_->names, options, [this] {
-                 for (PodTraffic* share : shares_) share->names_changed();
+Result<std::unique_ptr<ServedPod>> ServedPod::create(event::Loop& loop, pod::PodPtr pod,
+                                                     std::vector<PodTraffic*> shares, Lease listening,
+                                                     upstream::ResolverOptions names,
+                                                     Publication::Observer first) {
+  std::unique_ptr<ServedPod> served(
+      new ServedPod(loop, std::move(pod), std::move(shares), std::move(listening)));
+  names.network = served->pod_->network;
+  SOCKMESH_TRY(resolver, upstream::Resolver::create(loop, served->pod_->names, names, [self = served.get()] {
+                 for (PodTraffic* share : self->shares_) share->names_changed();
                }));
-  resolver_ = std::move(resolver);
-  return {};
+  served->resolver_ = std::move(resolver);
+  served->publication_.add(std::move(first));
+  served->act_on_publication();
+  return served;
 }
 
 // Workers route before ports are opened that they serve; what nobody routes to any more is forgotten after
 // that.
-void ServedPod::add_own_observers() {
+void ServedPod::act_on_publication() {
   publication_.add([this](const model::SnapshotPtr& now) {
     for (PodTraffic* share : shares_) share->publish(now);
   });
   publication_.add([this](const model::SnapshotPtr& now) { ports_.want(wanted_binds(*now)); });
   publication_.add([this](const model::SnapshotPtr& now) { pod_->clusters.keep_only(*now); });
   publication_.add([this](const model::SnapshotPtr& now) {
-    if (resolver_) resolver_->want(upstream::names_of(*now), upstream::families_of(*now));
+    resolver_->want(upstream::names_of(*now), upstream::families_of(*now));
   });
 }
 

@@ -20,16 +20,17 @@ class ServedPod {
   using Lease = PodTraffic::Lease;
 
   // `shares`: one of each worker; they and the loop outlive this. `listening` is leased to each capture
-  // socket, and held here while any other port may be opened: gone when nobody listens for this pod.
-  ServedPod(event::Loop& loop, pod::PodPtr pod, std::vector<PodTraffic*> shares, Lease listening);
+  // socket, and held here while any other port may be opened: gone when nobody listens for this pod. Names of
+  // its clusters are asked for from its network namespace. `first` acts by a new snapshot before the pod
+  // does.
+  static Result<std::unique_ptr<ServedPod>> create(event::Loop& loop, pod::PodPtr pod,
+                                                   std::vector<PodTraffic*> shares, Lease listening,
+                                                   upstream::ResolverOptions names,
+                                                   Publication::Observer first);
   ServedPod(const ServedPod&) = delete;
   ServedPod& operator=(const ServedPod&) = delete;
 
-  // Before the first publication: who resolves the names of its clusters, from its network namespace.
-  Result<void> resolve_names(upstream::ResolverOptions options);
-  // Who acts by a new snapshot. What the process has to do first is added before the pod's own parts are.
   Publication& publication() { return publication_; }
-  void add_own_observers();
 
   void listen(std::vector<std::vector<CaptureSocket>> capture);
   // Closes the listening sockets of a direction, or all; open connections go on.
@@ -42,6 +43,8 @@ class ServedPod {
   size_t active() const;  // connections of all workers
 
  private:
+  ServedPod(event::Loop& loop, pod::PodPtr pod, std::vector<PodTraffic*> shares, Lease listening);
+  void act_on_publication();
   BoundPorts::Effects port_effects();
   Result<void> open_port(const Bind& bind);
 
@@ -50,7 +53,7 @@ class ServedPod {
   const std::vector<PodTraffic*> shares_;
   Lease listening_;
   BoundPorts ports_;
-  std::unique_ptr<upstream::Resolver> resolver_;
+  std::unique_ptr<upstream::Resolver> resolver_;  // never null once created
   Publication publication_;
 
   // Ports on which sockets of ours listen: a socket for another address, or for the listener that follows, is
