@@ -255,11 +255,12 @@ class LintTest(unittest.TestCase):
 
     def test_tidy_looks_into_headers_that_are_found_through_the_build(self):
         shutil.copy(LINT.parent.parent / ".clang-tidy", self.root)
-        self.library("base", base_h="#pragma once\ninline int* a = 0;\n", base_cc='#include "base/base.h"\n')
+        header = "#pragma once\nstruct A {\n  virtual void f();\n};\nstruct B : A {\n  void f();\n};\n"
+        self.library("base", base_h=header, base_cc='#include "base/base.h"\n')
         self.compiled("userspace/base/base.cc", root="build/dev/include/base")
         (self.root / "build/dev/include/base").mkdir(parents=True)
         (self.root / "build/dev/include/base/base").symlink_to(self.root / "userspace/base")
-        self.finds("tidy", r"^userspace/base/base\.h:2: .*\[modernize-use-nullptr\]")
+        self.finds("tidy", r"^userspace/base/base\.h:6: .*\[modernize-use-override\]")
 
     # --- the command ---
 
