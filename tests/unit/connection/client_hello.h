@@ -1,6 +1,7 @@
 // Makes ClientHellos for tests, byte by byte.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -67,8 +68,8 @@ inline Bytes in_records(const Bytes& message, size_t record = 16384) {
     const size_t length = std::min(record, message.size() - at);
     append(out, {22, 3, 1});
     append16(out, length);
-    out.insert(out.end(), message.begin() + static_cast<ptrdiff_t>(at),
-               message.begin() + static_cast<ptrdiff_t>(at + length));
+    out.insert(out.end(), message.begin() + static_cast<std::ptrdiff_t>(at),
+               message.begin() + static_cast<std::ptrdiff_t>(at + length));
   }
   return out;
 }
