@@ -67,7 +67,7 @@ class FamilyProbe {
       return say(Verdict::kImpossible, listening.error().message + " (does the agent run already?)");
     while (true) {
       const auto attempt_ends = until_timeout ? std::min(deadline, monotonic_now() + kRetryEvery) : deadline;
-      const Probe attempt = try_once(attempt_ends);
+      Probe attempt = try_once(attempt_ends);
       const bool retry = until_timeout && attempt.verdict != Verdict::kProved && monotonic_now() < deadline;
       if (!retry) return attempt;
       (void)captured_before(
