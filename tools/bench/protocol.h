@@ -8,7 +8,8 @@ namespace sockmesh::bench {
 
 enum class Kind : uint32_t {
   kExchange,  // each `size` bytes that come in are answered by as many
-  kBulk,      // everything is read and counted; after the FIN the count goes back (8 bytes)
+  kUpload,    // everything is read and counted; after the FIN the count goes back (8 bytes)
+  kDownload,  // sends pieces of `size` bytes until the client has enough and closes
 };
 
 struct Greeting {

@@ -75,7 +75,7 @@ class Server {
       const ssize_t got = recv(connection.fd.get(), buffer_.data(), buffer_.size(), 0);
       if (got < 0) return errno == EAGAIN;
       if (got == 0) {
-        if (connection.greeting.kind == Kind::kBulk) {
+        if (connection.greeting.kind == Kind::kUpload) {
           send(connection.fd.get(), &connection.received, sizeof connection.received, MSG_NOSIGNAL);
         }
         return false;
@@ -98,6 +98,8 @@ class Server {
     }
     const uint64_t before = connection.received;
     connection.received += length - skip;
+    if (connection.greeting_bytes < sizeof(Greeting)) return;
+    if (connection.greeting.kind == Kind::kDownload) connection.owed = UINT64_MAX;  // until the client closes
     if (connection.greeting.kind == Kind::kExchange && connection.greeting.size > 0) {
       const uint64_t size = connection.greeting.size;
       connection.owed += (connection.received / size - before / size) * size;
@@ -111,6 +113,7 @@ class Server {
       if (put < 0 && errno != EAGAIN) return false;
       if (put < 0) break;
       connection.owed -= static_cast<uint64_t>(put);
+      if (connection.greeting.kind == Kind::kDownload) break;  // the others in turn
     }
     const bool wait = connection.owed > 0;
     if (wait != connection.waits_to_send) arm(connection.fd.get(), wait ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -25,17 +26,23 @@ Fd listen_on(const SocketAddress& address) {
   return std::move(*fd);
 }
 
-Fd connect_to(const SocketAddress& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_storage storage{};
-  const socklen_t length = address.to_sockaddr(storage);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
-    die("connect " + address.to_string());
-  }
+namespace {
+
+Fd connecting(const SocketAddress& address, int type) {
+  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | type, 0));
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sockaddr_storage storage{};
+  const socklen_t length = address.to_sockaddr(storage);
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS)
+    die("connect " + address.to_string());
   return fd;
 }
+
+}  // namespace
+
+Fd connect_to(const SocketAddress& address) { return connecting(address, 0); }
+Fd start_connecting(const SocketAddress& address) { return connecting(address, SOCK_NONBLOCK); }
 
 void send_all(int fd, const void* data, size_t length) {
   const char* at = static_cast<const char*>(data);

@@ -13,6 +13,7 @@ namespace sockmesh::bench {
 
 Fd listen_on(const SocketAddress& address);              // non-blocking
 Fd connect_to(const SocketAddress& address);             // blocking until connected; TCP_NODELAY
+Fd start_connecting(const SocketAddress& address);       // non-blocking, TCP_NODELAY; writable once it stands
 void send_all(int fd, const void* data, size_t length);  // blocking
 void read_all(int fd, void* data, size_t length);        // blocking
 
