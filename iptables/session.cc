@@ -98,7 +98,7 @@ Result<void> Session::rebuild(const std::vector<Finding>& findings) {
 Result<void> Session::swap(const Side& side, const std::string& document) const {
   if (tables_in(document) < 2) return side.backend.apply(document);
   SOCKMESH_CHECK(side.backend.apply(guard_document()));
-  const auto swapped = side.backend.apply(document);
+  auto swapped = side.backend.apply(document);
   SOCKMESH_CHECK(lift_guard(side));  // whether it went well or not
   return swapped;
 }

@@ -100,8 +100,8 @@ struct AdminServer::Impl {
   void stop();
 
   http::Work handle(Door door, http::Request request, http::Reply reply);
-  void make(Door door, Request request, Executor::Done done);
-  http::Work merged_metrics(http::Request request, http::Reply reply);
+  void make(Door door, Request request, const Executor::Done& done);
+  http::Work merged_metrics(const http::Request& from, http::Reply reply);
 
   const Api api;
   std::vector<std::string> warnings;
@@ -126,7 +126,7 @@ http::Work AdminServer::Impl::handle(Door door, http::Request from, http::Reply 
       reply(response_of(api.handle(door, request)));
       return nullptr;
     case Effort::kMergedMetrics:
-      if (app_metrics.present()) return merged_metrics(std::move(from), std::move(reply));
+      if (app_metrics.present()) return merged_metrics(from, std::move(reply));
       [[fallthrough]];
     case Effort::kSome:
       make(door, std::move(request), std::move(reply));
@@ -135,7 +135,7 @@ http::Work AdminServer::Impl::handle(Door door, http::Request from, http::Reply 
   return nullptr;
 }
 
-void AdminServer::Impl::make(Door door, Request request, Executor::Done done) {
+void AdminServer::Impl::make(Door door, Request request, const Executor::Done& done) {
   // A POST changes something: it is never merged with another, and from a stranger it never comes so far.
   const bool post = request.method == "POST";
   Executor& executor = is_strangers(door) && !post ? strangers_answers : operators_answers;
@@ -149,7 +149,7 @@ void AdminServer::Impl::make(Door door, Request request, Executor::Done done) {
 }
 
 // 15020: ours first, then the application's, as istio-agent merges them. Both are made at the same time.
-http::Work AdminServer::Impl::merged_metrics(http::Request from, http::Reply reply) {
+http::Work AdminServer::Impl::merged_metrics(const http::Request& from, http::Reply reply) {
   const auto merge = std::make_shared<Merge>();
   merge->reply = std::move(reply);
   const auto join = [this](Merge& both) {
