@@ -1,57 +1,16 @@
-// Loads the BPF object and turns libbpf's and the kernel's refusals into errors that say what is missing.
+// Loads the BPF object and attaches its program.
 #include "bpf/programs.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 
-#include "base/one_line.h"
+#include "bpf/libbpf_errors.h"
 #include "splice.skel.h"
 
 namespace sockmesh::bpf {
-
-namespace {
-
-constexpr size_t kLogLimit = 600;  // bytes of libbpf's words that an error carries
-
-// libbpf reports through one process-wide function; what it says belongs to whoever is loading in this
-// thread.
-thread_local std::string libbpf_said;
-
-int keep_last_words(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level != LIBBPF_WARN) return 0;
-  char line[512];
-  std::vsnprintf(line, sizeof line, format, arguments);
-  libbpf_said += line;
-  // The verifier's verdict stands at the end of a log of any length.
-  if (libbpf_said.size() > kLogLimit) libbpf_said.erase(0, libbpf_said.size() - kLogLimit);
-  return 0;
-}
-
-std::string last_words() {
-  const std::string said = one_line(libbpf_said);  // several, and an error is one
-  return said.empty() ? "" : fmt::format(" ({})", said);
-}
-
-Error refusal(std::string_view what, int err) {
-  Error error = os_error(what, err);
-  if (err == EPERM || err == EACCES)
-    error.message +=
-        ": expected CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace (a user namespace's "
-        "own capabilities do not count)";
-  if (err == ESRCH || err == ENOENT)
-    error.message += ": expected kernel type information, /sys/kernel/btf/vmlinux";
-  if (err == EINVAL) error.message += ": expected Linux 6.1 or later";
-  error.message += last_words();
-  return error;
-}
-
-}  // namespace
 
 struct SpliceProgram::Skeleton {
   explicit Skeleton(splice_bpf* loaded) : object(loaded) {}
@@ -69,8 +28,7 @@ SpliceProgram& SpliceProgram::operator=(SpliceProgram&&) noexcept = default;
 SpliceProgram::~SpliceProgram() = default;
 
 Result<SpliceProgram> SpliceProgram::load(uint32_t slots, Stall stall) {
-  libbpf_set_print(keep_last_words);
-  libbpf_said.clear();
+  listen_to_libbpf();
   auto* object = splice_bpf::open(nullptr);
   if (!object) return fail(refusal("opening the splice program", errno));
   auto skeleton = std::make_unique<Skeleton>(object);
