@@ -691,11 +691,8 @@ int direct_sockops(struct bpf_sock_ops *ops)
 	}
 	from = ops->args[0];
 	to = ops->args[1];
-	/*
-	 * A half-closed socket that is closed reports FIN_WAIT2 again. And the flag stays on the socket: a connect() that
-	 * fails for want of a port reports SYN_SENT and CLOSE without having been counted.
-	 */
-	if (from == to || !is_counted(flow))
+	/* The flag stays on the socket: a connect() that finds no port reports SYN_SENT and CLOSE uncounted. */
+	if (!is_counted(flow))
 		return 1;
 	if (to == BPF_TCP_ESTABLISHED) {
 		flow->established_ns = bpf_ktime_get_ns();

@@ -2,7 +2,9 @@
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -52,7 +54,20 @@ Result<void> switch_pinned_direct(const std::string& folder, bool enabled) {
   return {};
 }
 
+Result<void> check_pin_folder(const std::string& folder) {
+  struct statfs found {};
+  if (statfs(folder.c_str(), &found) != 0) return fail(os_error("asking about " + folder));
+  if (found.f_type != BPF_FS_MAGIC)
+    return fail("{}: expected a folder of a BPF file system (mount -t bpf)", folder);
+  return {};
+}
+
 Result<void> remove_direct_pins(const std::string& folder) {
+  // Names like `hosts` are files of other people where no BPF file system is.
+  if (const auto is_one = check_pin_folder(folder); !is_one) {
+    if (is_one.error().os_error == ENOENT) return {};
+    return is_one;
+  }
   // An error here is another layout, or nothing there: the rest is the same.
   (void)switch_pinned_direct(folder, false);
   const auto unpin = [&](const char* name) -> Result<void> {

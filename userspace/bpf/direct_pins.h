@@ -24,6 +24,9 @@ inline constexpr std::array<const char*, 5> kLinkPins{"link_sockops", "link_getp
 
 std::string direct_pin(const std::string& folder, std::string_view name);
 
+// Whether it is a folder of bpffs: nowhere else is anything made or removed.
+Result<void> check_pin_folder(const std::string& folder);
+
 // The pinned control block, if there is one; an error if its layout is another than ours.
 Result<Fd> open_pinned_control(const std::string& folder);  // none: an Fd without a descriptor
 

@@ -113,12 +113,15 @@ Result<void> DirectProgram::Skeleton::adopt(int control) {
 }
 
 Result<void> DirectProgram::Skeleton::pin_maps() {
-  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return fail(os_error("making " + folder));
+  const bool made = mkdir(folder.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return fail(os_error("making " + folder));
+  if (auto is_one = check_pin_folder(folder); !is_one) {
+    if (made) rmdir(folder.c_str());
+    return is_one;
+  }
   const auto put = [&](bpf_map* map, const char* name) -> Result<void> {
     if (bpf_obj_pin(bpf_map__fd(map), pin(name).c_str()) == 0) return {};
-    Error error = os_error("pinning " + pin(name));
-    error.message += ": expected a folder of a BPF file system (mount -t bpf)";
-    return fail(std::move(error));
+    return fail(os_error("pinning " + pin(name)));
   };
   const auto maps = other_maps();
   for (size_t i = 0; i < maps.size(); ++i) SOCKMESH_CHECK(put(maps[i], kOtherMapPins[i]));

@@ -153,6 +153,7 @@ TEST_CASE("a change that does not fit changes nothing") {
   pod.table.destinations.erase(service(1, 80));
   pod.apply();
   CHECK(connect_to(tcp(), service(1, 80)) == ENETUNREACH);
+  CHECK(pod.maps().table().value() == pod.table);
   pod.refuse(service(3, 80), EPERM);
   CHECK(connect_to(tcp(), service(3, 80)) == EPERM);
   CHECK(pod.maps().table().value() == pod.table);

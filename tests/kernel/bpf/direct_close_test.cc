@@ -258,6 +258,23 @@ TEST_CASE("counts are even again after every way to end") {
   }
 }
 
+TEST_CASE("a flow outlives its cgroup, and is counted and told of to its end") {
+  for (const bool ipv6 : {false, true}) {
+    ClosingPod pod;
+    Flow flow = pod.open_flow(ipv6);
+    Cgroup::leave();  // the socket stays what it was
+    flow.send_up(1000);
+    CHECK(eventually([&] { return rmdir(pod.cgroup().path().c_str()) == 0; }));
+    flow.send_down(1000);
+    CHECK(peer_of(flow.client) == service(1, 80, ipv6));
+    CHECK(pod.open(ipv6 ? 200 : 100) == 1);
+    flow.server.reset();
+    receive_end(flow.client);
+    flow.client.reset();
+    pod.expect(flow, DirectEnd::kServer);
+  }
+}
+
 TEST_CASE("a connect() that finds no port is not counted") {
   ClosingPod pod;
   pod.netns().set_sysctl("net/ipv4/ip_local_port_range", "40000 40003");

@@ -410,8 +410,7 @@ TEST_CASE("a connected UDP socket goes where it wants") {
     CHECK(receive(server, 10) == 10);
     CHECK(connect_to(client, endpoint(1, 5355, ipv6)) == 0);
   }
-  CHECK(pod.count(DIRECT_COUNT_REWRITTEN) == 0);
-  CHECK(pod.count(DIRECT_COUNT_REFUSED) == 0);
+  for (int what = 0; what < DIRECT_COUNTS; ++what) CHECK(pod.count(static_cast<direct_count>(what)) == 0);
 }
 
 TEST_CASE("a socket that connects again forgets where it was led before") {
@@ -460,15 +459,22 @@ TEST_CASE("a socket that connects again forgets where it was led before") {
 }
 
 TEST_CASE("a mark that the application sets meanwhile is not taken from it") {
-  DirectPod pod;
+  bpf::DirectMaps::Options options;
+  options.mark_mask = 0x70000000;
+  DirectPod pod(options);
   const Fd listener = listen_at(endpoint(1, 8080));
   pod.serve(service(1, 80), 1, {endpoint(1, 8080)});
   const Fd client = tcp();
-  REQUIRE(connect_to(client, service(1, 80)) == 0);
-  set_option(client, SOL_SOCKET, SO_MARK, 6);
-  REQUIRE(disconnect(client) == 0);
-  CHECK(connect_to(client, service(2, 80)) == ENETUNREACH);
-  CHECK(mark_of(client) == 6);
+  set_option(client, SOL_SOCKET, SO_MARK, 0x10000005);
+  for (const uint32_t later : {0x40000006u, kMark | 7u}) {
+    REQUIRE(connect_to(client, service(1, 80)) == 0);
+    CHECK((mark_of(client) & options.mark_mask) == kMark);
+    set_option(client, SOL_SOCKET, SO_MARK, static_cast<int>(later));
+    REQUIRE(disconnect(client) == 0);
+    CHECK(connect_to(client, service(2, 80)) == ENETUNREACH);
+    // What looks like ours is taken for ours.
+    CHECK(mark_of(client) == (later == (kMark | 7u) ? 0x40000007u : later));
+  }
 }
 
 TEST_CASE("Passthrough: the address stays, and the socket is marked, counted and told of") {

@@ -369,10 +369,14 @@ TEST_CASE("mistakes are told with what was expected") {
   const TempDir plain;
   DirectMaps::Options options;
   options.folder = plain.file("pod");
-  CHECK(refusal(options) ==
-        "pinning " + plain.file("pod") +
-            "/destinations: Operation not permitted: expected a folder of a BPF file system "
-            "(mount -t bpf)");
+  const std::string no_bpffs = ": expected a folder of a BPF file system (mount -t bpf)";
+  CHECK(refusal(options) == plain.file("pod") + no_bpffs);
+  CHECK(!std::filesystem::exists(options.folder));
+  plain.write("hosts", "127.0.0.1 localhost");
+  options.folder = plain.path();
+  CHECK(refusal(options) == plain.path() + no_bpffs);
+  CHECK(bpf::remove_direct_pins(plain.path()).error().message == plain.path() + no_bpffs);
+  CHECK(read_text(plain.file("hosts")) == "127.0.0.1 localhost");
   options.folder = "";
   options.mark = 0x1;
   options.mark_mask = 0x2;
@@ -392,4 +396,41 @@ TEST_CASE("mistakes are told with what was expected") {
   INFO(wrong.error().message);
   CHECK(wrong.error().message.find("one folder of pins is for one pod") != std::string::npos);
   REQUIRE(bpf::remove_direct_pins(pod.folder.pod()));
+}
+
+TEST_CASE("once loaded and attached, lane 3 works without any privilege") {
+  BarePod pod;
+  int pipe_ends[2];
+  REQUIRE(pipe(pipe_ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto body = [&]() -> Result<void> {
+      auto maps = must_open({});
+      SOCKMESH_CHECK(maps->attach(pod.cgroup.path()));
+      if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+        return fail("cannot drop privileges");
+      SOCKMESH_CHECK(maps->apply(bpf::difference({}, mesh()), 1));
+      SOCKMESH_CHECK(maps->settle());
+      const Fd client = tcp();  // and marks a socket of an application that may not
+      if (const int error = connect_to(client, service(1, 80))) return fail(os_error("connect", error));
+      SOCKMESH_TRY(flows, maps->open_flows());
+      SOCKMESH_TRY(table, maps->table());
+      auto events = bpf::DirectEvents::open(
+          *maps, [](const direct_record&) {}, [] {});
+      if (!events) return fail(events.error());
+      if (flows.size() != 1 || table != mesh() || mark_of(client) == 0) return fail("wrong");
+      return {};
+    };
+    const auto done = body();
+    const std::string said = done ? "fine" : done.error().message;
+    (void)!write(pipe_ends[1], said.data(), said.size());
+    _exit(0);
+  }
+  close(pipe_ends[1]);
+  char said[512];
+  const ssize_t length = read(pipe_ends[0], said, sizeof said);
+  close(pipe_ends[0]);
+  waitpid(child, nullptr, 0);
+  REQUIRE(length > 0);
+  CHECK(std::string(said, static_cast<size_t>(length)) == "fine");
 }
