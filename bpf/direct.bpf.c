@@ -36,6 +36,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define SOCK_DONE_BIT (1 << 1) /* skc_flags: a FIN came */
 #define MAX_ERRNO 4095
 
+/* For tests: how long a program rests between two lookups of one decision. With 0 the code is not there. */
+const volatile __u32 stall_nanoseconds;
+
 /*
  * The sizes of the maps are set before loading. Hashes take memory as they fill: a pod's mesh may be ten Services or
  * ten thousand.
@@ -125,6 +128,23 @@ static __always_inline void count(struct direct_control *c, enum direct_count wh
 static __always_inline struct direct_live *live_of(__u32 number)
 {
 	return number == DIRECT_NONE ? 0 : bpf_map_lookup_elem(&live, &number);
+}
+
+#define STALL_TURNS 65536 /* of some 30 ns: above the longest stall there is */
+
+static long stall_turn(__u32 index, __u64 *end)
+{
+	return bpf_ktime_get_ns() >= *end;
+}
+
+static __always_inline void stall(void)
+{
+	__u64 end;
+
+	if (!stall_nanoseconds)
+		return;
+	end = bpf_ktime_get_ns() + stall_nanoseconds;
+	bpf_loop(STALL_TURNS, stall_turn, &end, 0);
 }
 
 /* --- Which endpoint ------------------------------------------------------------------------------------------------ */
@@ -296,9 +316,11 @@ static __always_inline enum direct_count decide(struct connect *c)
 	if (verdict->kind != DIRECT_ROUTE)
 		return DIRECT_COUNT_INTERCEPTED;
 	c->route = verdict->route;
+	stall();
 	if (!choose_cluster(c))
 		return DIRECT_COUNT_INCOMPLETE;
 	key.number = c->cluster;
+	stall();
 	cluster = bpf_map_lookup_elem(&clusters, &key);
 	if (!cluster)
 		return DIRECT_COUNT_INCOMPLETE;
@@ -316,6 +338,7 @@ static __always_inline enum direct_count decide(struct connect *c)
 	}
 	if (!cluster->hosts)
 		return DIRECT_COUNT_NO_HOST;
+	stall();
 	host = draw_host(c, cluster);
 	if (!host)
 		return DIRECT_COUNT_INCOMPLETE;

@@ -80,7 +80,7 @@ Result<std::unique_ptr<DirectMaps>> DirectMaps::open(const Options& options) {
   if ((options.mark & options.mark_mask) == 0)
     return fail("mark {:#x} with mask {:#x}: expected a bit that the rules can see", options.mark,
                 options.mark_mask);
-  SOCKMESH_TRY(program, DirectProgram::load(options.sizes, options.folder));
+  SOCKMESH_TRY(program, DirectProgram::load(options.sizes, options.folder, options.stall));
   std::unique_ptr<DirectMaps> maps(new DirectMaps(std::move(program)));
   SOCKMESH_CHECK(maps->map_memory());
   SOCKMESH_CHECK(maps->make_barrier());

@@ -34,6 +34,7 @@ class DirectMaps {
     // Whose sockets are left alone, as the initial user namespace numbers them.
     std::optional<uint32_t> proxy_uid = 1337;
     std::optional<uint32_t> proxy_gid = 1337;
+    Duration stall{};  // for tests
   };
   // Loads, and takes over what an earlier process pinned: decisions, counts, open flows, unread events. New
   // maps have no decisions: everything goes to the proxy. The kill switch of adopted ones stays as it is.

@@ -128,12 +128,14 @@ Result<void> DirectProgram::Skeleton::pin_maps() {
   return put(object->maps.control, kControlPin);
 }
 
-Result<DirectProgram> DirectProgram::load(const Sizes& sizes, const std::string& folder) {
+Result<DirectProgram> DirectProgram::load(const Sizes& sizes, const std::string& folder, Duration stall) {
   listen_to_libbpf();
   auto* object = direct_bpf::open(nullptr);
   if (!object) return fail(refusal("opening the direct programs", errno));
   auto skeleton = std::make_unique<Skeleton>(object, folder);
   set_sizes(*object, sizes);
+  object->rodata->stall_nanoseconds =
+      static_cast<__u32>(std::clamp<Duration>(stall, Duration{0}, kLongestStall).count());
 
   if (!folder.empty()) {
     SOCKMESH_TRY(control, open_pinned_control(folder));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace sockmesh::bpf {
@@ -29,7 +30,9 @@ class DirectProgram {
   // their own sizes, and new ones are pinned. Another layout, or a part of the pins, is an error. Without
   // ("") everything is gone with this. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and, to take over links,
   // CAP_SYS_ADMIN in the initial user namespace.
-  static Result<DirectProgram> load(const Sizes& sizes, const std::string& folder);
+  // `stall`, at most kLongestStall, is how long connect() rests between two lookups: for tests alone.
+  static Result<DirectProgram> load(const Sizes& sizes, const std::string& folder, Duration stall);
+  static constexpr Duration kLongestStall = std::chrono::milliseconds(1);
   DirectProgram(DirectProgram&&) noexcept;
   DirectProgram& operator=(DirectProgram&&) noexcept;
   ~DirectProgram();  // closes all descriptors; what is pinned goes on

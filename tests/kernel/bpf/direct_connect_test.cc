@@ -42,7 +42,7 @@ int finish(const Fd& socket) {
 TEST_CASE("connect() goes to the endpoint, and the peer is whom the application asked for") {
   DirectPod pod;
   for (const bool ipv6 : {false, true}) {
-    const SocketAddress asked = service(1, 80, ipv6), real = endpoint(1, 8080, ipv6);
+    const SocketAddress asked = service(7, 80, ipv6), real = endpoint(1, 8080, ipv6);
     const Fd listener = listen_at(real);
     pod.serve(asked, ipv6 ? 2 : 1, {real});
     const Fd client = tcp(ipv6);
