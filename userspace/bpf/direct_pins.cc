@@ -9,7 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
-#include <ranges>
+
 #include <vector>
 
 #include "intf/direct.h"
@@ -76,10 +76,10 @@ Result<void> remove_direct_pins(const std::string& folder) {
       return fail(os_error("removing " + path));
     return {};
   };
-  for (const char* name : std::views::reverse(kLinkPins)) {
-    const Fd link(bpf_obj_get(direct_pin(folder, name).c_str()));
+  for (auto name = kLinkPins.rbegin(); name != kLinkPins.rend(); ++name) {
+    const Fd link(bpf_obj_get(direct_pin(folder, *name).c_str()));
     if (link) (void)bpf_link_detach(link.get());  // it may be detached already, or its cgroup gone
-    SOCKMESH_CHECK(unpin(name));
+    SOCKMESH_CHECK(unpin(*name));
   }
   SOCKMESH_CHECK(unpin(kControlPin));
   for (const char* name : kOtherMapPins) SOCKMESH_CHECK(unpin(name));
