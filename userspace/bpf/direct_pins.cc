@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cerrno>
-
 #include <vector>
 
 #include "intf/direct.h"
