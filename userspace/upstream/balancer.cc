@@ -2,23 +2,12 @@
 
 #include <algorithm>
 
-#include "upstream/priority_load.h"
-
 namespace sockmesh::upstream {
 
 namespace {
 
 bool is_dns(const model::Cluster& cluster) {
   return cluster.type == model::ClusterType::kStrictDns || cluster.type == model::ClusterType::kLogicalDns;
-}
-
-// `distribute` may name a region only, or a region and zone.
-bool covers(const model::Locality& wanted, const model::Locality* actual) {
-  static const model::Locality nowhere;
-  if (actual == nullptr) actual = &nowhere;
-  return (wanted.region.empty() || wanted.region == actual->region) &&
-         (wanted.zone.empty() || wanted.zone == actual->zone) &&
-         (wanted.subzone.empty() || wanted.subzone == actual->subzone);
 }
 
 }  // namespace
@@ -75,47 +64,20 @@ void Balancer::rebuild(MonotonicTime now) {
   std::sort(addresses.begin(), addresses.end());
   state_->keep_only(addresses);
 
-  valid_until_ = MonotonicTime::max();
-  std::vector<LevelHealth> health;
-  for (const Host& host : hosts_) {
-    if (host.priority >= health.size()) health.resize(host.priority + 1);
-    ++health[host.priority].total;
-    if (host.usable(now)) ++health[host.priority].healthy;
-    if (host.state->ejected(now))
-      valid_until_ = std::min(valid_until_, MonotonicTime(Duration(host.state->ejected_until.load())));
-  }
-
-  const std::vector<LevelLoad> loads = priority_load(health, cluster_->panic_threshold_percent);
-  levels_.resize(loads.size());
-  for (uint32_t priority = 0; priority < loads.size(); ++priority) {
-    levels_[priority].percent = loads[priority].percent;
-    if (loads[priority].percent > 0) fill(levels_[priority], priority, loads[priority].panic, now);
-  }
-}
-
-void Balancer::fill(Level& level, uint32_t priority, bool panic, MonotonicTime now) {
-  const auto add_group = [&](double weight, const model::Locality* locality) {
-    auto group = std::make_unique<Group>();
-    uint32_t total = 0;
-    for (const Host& host : hosts_) {
-      if (host.priority != priority || (locality && !covers(*locality, host.locality.get()))) continue;
-      ++total;
-      if (panic || host.usable(now)) group->hosts.push_back(&host);
+  HostLevels made = host_levels(*cluster_, hosts_, now);
+  valid_until_ = made.valid_until;
+  levels_.resize(made.levels.size());
+  for (size_t i = 0; i < levels_.size(); ++i) {
+    levels_[i].percent = made.levels[i].percent;
+    levels_[i].weight = made.levels[i].weight;
+    for (HostGroup& from : made.levels[i].groups) {
+      auto group = std::make_unique<Group>();
+      group->weight = from.weight;
+      group->hosts = std::move(from.hosts);
+      group->picker = make_picker(*cluster_, group->hosts, random_);
+      levels_[i].groups.push_back(std::move(group));
     }
-    if (group->hosts.empty()) return;
-    // An unhealthy locality gives up its share only once its healthy part times 1.4 falls below all of it.
-    const double available =
-        std::min(1.0, static_cast<double>(group->hosts.size()) / total * kOverprovisioningPercent / 100);
-    group->weight = weight * available;
-    group->picker = make_picker(*cluster_, group->hosts, random_);
-    level.weight += group->weight;
-    level.groups.push_back(std::move(group));
-  };
-
-  for (const model::LocalityWeight& share : cluster_->locality_weights)
-    if (share.weight > 0) add_group(share.weight, &share.to);
-  // Nobody asked for localities, or nobody is left in those that were named.
-  if (level.groups.empty()) add_group(1, nullptr);
+  }
 }
 
 Balancer::Group* Balancer::draw_group() {

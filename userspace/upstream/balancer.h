@@ -1,5 +1,5 @@
 // Balancer: one worker's way to choose a host of one cluster. It turns the cluster's endpoints, resolved
-// names, health and ejections into the hosts that are eligible, by priority and locality, and asks a Picker.
+// names, health and ejections into the hosts that are eligible (host_groups.h), and asks a Picker.
 // The lists are rebuilt only when something they depend on changed. Worker thread only.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "model/snapshot.h"
 #include "upstream/cluster_state.h"
 #include "upstream/host.h"
+#include "upstream/host_groups.h"
 #include "upstream/name_cache.h"
 #include "upstream/picker.h"
 
@@ -36,20 +37,19 @@ class Balancer {
   const HostList& hosts() const { return hosts_; }  // as of the last pick
 
  private:
-  struct Group {  // hosts that share a priority and, under `distribute`, a locality
+  struct Group {  // a HostGroup with its picker, which refers to the list
     double weight = 0;
     std::vector<const Host*> hosts;
     std::unique_ptr<Picker> picker;
   };
-  struct Level {
+  struct Level {  // a HostLevel of such groups
     uint32_t percent = 0;
     std::vector<std::unique_ptr<Group>> groups;
-    double weight = 0;  // of the groups together
+    double weight = 0;
   };
 
   void refresh(MonotonicTime now);
   void rebuild(MonotonicTime now);
-  void fill(Level& level, uint32_t priority, bool panic, MonotonicTime now);
   Group* draw_group();
 
   const model::ClusterPtr cluster_;

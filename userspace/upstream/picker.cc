@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "upstream/hash_table.h"
-
 namespace sockmesh::upstream {
 
 namespace {
 
 using Hosts = std::vector<const Host*>;
-
-bool warming(const model::Cluster& cluster, const Hosts& hosts, MonotonicTime now) {
-  if (!cluster.slow_start) return false;
-  return std::any_of(hosts.begin(), hosts.end(), [&](const Host* host) {
-    return now - host->state->first_seen < cluster.slow_start->duration;
-  });
-}
 
 // Smooth weighted round robin: every turn each host gains its weight, the richest is chosen and pays the sum.
 // Spreads the turns of a heavy host out, and tolerates weights that change from turn to turn.
@@ -49,11 +40,7 @@ class RoundRobin : public Picker {
   RoundRobin(const model::Cluster& cluster, const Hosts& hosts, Random& random)
       : cluster_(cluster), hosts_(hosts), turns_(hosts.size(), random) {}
   size_t pick(const PickInput& input, Random&) override {
-    return turns_.next([&](size_t i) {
-      const double weight = hosts_[i]->weight;
-      if (!cluster_.slow_start) return weight;
-      return weight * slow_start_factor(*cluster_.slow_start, input.now - hosts_[i]->state->first_seen);
-    });
+    return turns_.next([&](size_t i) { return warm_weight(cluster_, *hosts_[i], input.now); });
   }
 
  private:
@@ -77,12 +64,8 @@ class LeastRequest : public Picker {
       const size_t b = random.below(hosts_.size());
       return active(b) < active(a) ? b : a;
     }
-    return turns_.next([&](size_t i) {
-      double weight = hosts_[i]->weight / (active(i) + 1.0);
-      if (cluster_.slow_start)
-        weight *= slow_start_factor(*cluster_.slow_start, input.now - hosts_[i]->state->first_seen);
-      return weight;
-    });
+    return turns_.next(
+        [&](size_t i) { return warm_weight(cluster_, *hosts_[i], input.now) / (active(i) + 1.0); });
   }
 
  private:
@@ -124,6 +107,25 @@ std::vector<HashedHost> hashed(const Hosts& hosts) {
 
 }  // namespace
 
+bool warming(const model::Cluster& cluster, const Hosts& hosts, MonotonicTime now) {
+  if (!cluster.slow_start) return false;
+  return std::any_of(hosts.begin(), hosts.end(), [&](const Host* host) {
+    return now - host->state->first_seen < cluster.slow_start->duration;
+  });
+}
+
+double warm_weight(const model::Cluster& cluster, const Host& host, MonotonicTime now) {
+  const double weight = host.weight;
+  if (!cluster.slow_start) return weight;
+  return weight * slow_start_factor(*cluster.slow_start, now - host.state->first_seen);
+}
+
+std::unique_ptr<HashTable> make_hash_table(const model::Cluster& cluster, const Hosts& hosts) {
+  if (cluster.lb == model::LbPolicy::kRingHash) return make_ring(hashed(hosts), cluster.hash_table_size);
+  if (cluster.lb == model::LbPolicy::kMaglev) return make_maglev(hashed(hosts), cluster.hash_table_size);
+  return nullptr;
+}
+
 double slow_start_factor(const model::SlowStart& slow_start, Duration age) {
   if (age >= slow_start.duration) return 1;
   const double elapsed =
@@ -139,9 +141,8 @@ std::unique_ptr<Picker> make_picker(const model::Cluster& cluster, const Hosts& 
     case model::LbPolicy::kRandom:
       return std::make_unique<RandomPick>(hosts.size());
     case model::LbPolicy::kRingHash:
-      return std::make_unique<HashPick>(make_ring(hashed(hosts), cluster.hash_table_size));
     case model::LbPolicy::kMaglev:
-      return std::make_unique<HashPick>(make_maglev(hashed(hosts), cluster.hash_table_size));
+      return std::make_unique<HashPick>(make_hash_table(cluster, hosts));
     case model::LbPolicy::kLeastRequest:
     case model::LbPolicy::kClusterProvided:
       break;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "model/snapshot.h"
+#include "upstream/hash_table.h"
 #include "upstream/host.h"
 #include "upstream/random.h"
 
@@ -30,6 +31,16 @@ class Picker {
 // `hosts` is not empty and outlives the picker.
 std::unique_ptr<Picker> make_picker(const model::Cluster& cluster, const std::vector<const Host*>& hosts,
                                     Random& random);
+
+// Some host is still in its slow start.
+bool warming(const model::Cluster& cluster, const std::vector<const Host*>& hosts, MonotonicTime now);
+
+// The weight of a host as round robin and least request see it: scaled down while it warms up.
+double warm_weight(const model::Cluster& cluster, const Host& host, MonotonicTime now);
+
+// Where hashes lead under RING_HASH and MAGLEV; null under the other policies.
+std::unique_ptr<HashTable> make_hash_table(const model::Cluster& cluster,
+                                           const std::vector<const Host*>& hosts);
 
 // The share of its weight that a host gets `age` after it was first seen: from minimum_percent to 1 over
 // `duration`, bent by the aggression (Envoy's slow start).
