@@ -72,6 +72,10 @@ class LintTest(unittest.TestCase):
         self.write("b.sh", "cp x /wo" + "rk/x\n")
         self.finds("words", r"^a\.md:1: .*somebody's machine", r"^b\.sh:1: .*somebody's machine")
 
+    def test_words_finds_conflicts_that_were_not_settled(self):
+        self.write("a.cc", "<" * 7 + " HEAD\nint a;\n=======\nint b;\n" + ">" * 7 + " branch\n")
+        self.finds("words", r"^a\.cc:1: .*not settled", r"^a\.cc:5: .*not settled")
+
     def test_words_finds_citations_of_notes_that_are_not_in_the_tree(self):
         for number, cited in enumerate(("(fact" + "s 5.3, I12)", "fact" + "s/istio.md 2.1", "(fact" + "s: istio.md 2.4)",
                                         "see" + "d 003", "fact" + "s I13")):
@@ -114,10 +118,10 @@ class LintTest(unittest.TestCase):
     # --- tables ---
 
     def test_tables_finds_codes_that_are_not_listed_or_not_used(self):
-        self.write("userspace/config/analysis/analyze.h", "//   SM0001  listed and used\n//   SM0002  not used\n")
+        self.write("userspace/config/README.md", "| SM0001 | listed and used |\n| SM0002 | not used |\n")
         self.write("userspace/config/analysis/analyze.cc", 'warning("SM0001", meta); warning("SM0003", meta);\n')
-        self.finds("tables", r"^userspace/config/analysis/analyze\.h: finding SM0003 is neither",
-                   r"^userspace/config/analysis/analyze\.h:2: finding SM0002 is listed, and the code has none")
+        self.finds("tables", r"^userspace/config/README\.md: finding SM0003 is not listed",
+                   r"^userspace/config/README\.md:2: finding SM0002 is listed, and the code has none")
 
     def test_tables_finds_commands_and_exit_statuses_that_differ(self):
         self.write("tools/ctl/commands.cc", '      {"flows", "open connections", declare_flows},\n      {"drain", "", declare_drain},\n')
@@ -127,11 +131,26 @@ class LintTest(unittest.TestCase):
                    r"^tools/ctl/README\.md: exit status 64 is not listed", r"^tools/ctl/README\.md:4: exit status 65 is listed")
 
     def test_tables_finds_ports_and_fuzz_targets_that_differ(self):
-        self.write("userspace/server/options.h", "  uint16_t outbound = 15001, inbound = 15006;\n")
+        self.write("userspace/model/ports.h", "  uint16_t outbound = 15001, inbound = 15006;\n")
         self.write("docs/istio.md", "| 15001, 15007 | capture |\n")
         self.write("SECURITY.md", "fuzz target `hello`, fuzz target `gone`\n")
         self.write("tests/fuzz/CMakeLists.txt", "sockmesh_fuzz(hello SOURCES hello.cc)\n")
         self.finds("tables", r"^docs/istio\.md: port 15006 is not listed", r"^SECURITY\.md:1: there is no fuzz target gone")
+
+    def test_tables_finds_that_what_a_table_is_compared_with_has_moved(self):
+        self.write("docs/istio.md", "| 15001 | capture |\n")
+        self.write("tools/ctl/README.md", "| `flows` | x |\n\n| 0 | done |\n")
+        self.write("userspace/config/README.md", "| SM0001 | x |\n")
+        self.finds("tables", *(rf"^{page}: there is no {what} in the code .*moved" for page, what in (
+            (r"docs/istio\.md", "port"), (r"tools/ctl/README\.md", "command"), (r"tools/ctl/README\.md", "exit status"),
+            (r"userspace/config/README\.md", "finding"))))
+
+    def test_tables_finds_bounds_that_stand_nowhere(self):
+        self.write("userspace/net/a.h", "")
+        self.write("userspace/README.md", "## Ports\n| x | y | `net/none.h` |\n## Bounds\n| what | bound | where |\n|---|---|---|\n"
+                                          "| x | 1 | `net/a.h`, `b.h` |\n| y | `2` | `net/a.h` |\n")
+        output = self.finds("tables", r"^userspace/README\.md:6: there is no userspace/net/b\.h")
+        self.assertNotIn("none.h", output)
 
     # --- format ---
 
@@ -190,6 +209,22 @@ class LintTest(unittest.TestCase):
         self.library("b", links="sockmesh::c", b_h="")
         self.library("c", private="sockmesh::a", c_h="")
         self.finds("includes", r"^userspace/a/CMakeLists\.txt:1: a circle of links: a -> b -> c -> a")
+
+    def test_includes_finds_headers_of_one_library_that_include_each_other(self):
+        self.library("base", a_h='#include "base/b.h"\n', b_h='#include "base/c.h"\n', c_h='#include "base/a.h"\n')
+        self.finds("includes", r"^userspace/base/a\.h: a circle of includes: userspace/base/a\.h -> userspace/base/b\.h -> "
+                               r"userspace/base/c\.h -> userspace/base/a\.h$")
+
+    def test_includes_finds_a_link_upwards(self):
+        self.write("userspace/CMakeLists.txt", "foreach(library base config\n    server)\nendforeach()\n")
+        self.library("base")
+        self.library("config/source", links="sockmesh::base")
+        self.library("server", links="sockmesh::config_source")
+        self.passes("includes")
+        self.library("base", private="sockmesh::config_source")
+        self.library("config/source", links="sockmesh::model")
+        self.finds("includes", r"^userspace/base/CMakeLists\.txt:1: links sockmesh::config_source, which "
+                               r"userspace/CMakeLists\.txt has above it$")
 
     def test_includes_knows_libraries_inside_of_a_folder(self):
         self.library("config/values", values_h="")

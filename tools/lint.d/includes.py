@@ -1,11 +1,16 @@
-"""The links in CMakeLists.txt are the architecture, and they are true: a library includes what it links itself, and no
-way along links or includes leads back to where it began."""
+"""The links in CMakeLists.txt are the architecture, and they are true: a library includes what it links itself, links
+only what lies below it, and no way along links or includes leads back to where it began."""
+
+import re
 
 from graph import Graph
 from tree import Finding
 
 NAME = "includes"
-ABOUT = "no include of a library that is not linked, none that a header's users would lack, no circle"
+ABOUT = "no include of a library that is not linked, none that a header's users would lack, no link upwards, no circle"
+
+# Folders in the order of their layers, the lowest first: `foreach(library base model ...)`, and `room`, in a CMakeLists.txt.
+LAYERS = re.compile(r"\bforeach\s*\(\s*(?:library|room)\s+([^)]*)\)")
 
 # Headers of packages, by how their names begin, and the targets that bring them. Debian has them all in /usr/include,
 # so the compiler does not miss the link.
@@ -28,7 +33,7 @@ def check(tree):
         looked_at += len(own)
         for name in own:
             findings += _check_file(graph, library, name)
-    findings += _circles(graph)
+    findings += [*_upwards(tree, graph), *_link_circles(graph), *_include_circles(graph, headers)]
     return f"{looked_at} files of {len(graph.libraries)} libraries and {len(graph.programs)} programs", findings
 
 
@@ -51,22 +56,56 @@ def _check_file(graph, library, name):
                                           f"nothing that brings {target}")
 
 
-def _circles(graph):
+def _upwards(tree, graph):
+    """Links to a library of a later folder of a list of layers. Libraries of one folder are one layer here."""
+    for name in tree.ending("CMakeLists.txt"):
+        for order in LAYERS.findall(tree.text(name)):
+            above = name.rpartition("/")[0]
+            layers = {f"{above}/{folder}" if above else folder: number for number, folder in enumerate(order.split())}
+
+            def layer(library):
+                return next((layers[folder] for folder in layers if f"{library.folder}/".startswith(f"{folder}/")), None)
+
+            for library in graph.libraries.values():
+                for other in sorted(library.links | library.private):
+                    other = graph.libraries.get(other)
+                    here, there = layer(library), layer(other) if other else None
+                    if here is not None and there is not None and there > here:
+                        yield Finding(library.list_file, library.line,
+                                      f"links sockmesh::{other.name}, which {name} has above it")
+
+
+def _link_circles(graph):
     """Each circle of links, told once, at the library that comes first in the alphabet."""
-    found = set()
+    def links(name):
+        library = graph.libraries.get(name)
+        return library.links | library.private if library else ()
+
+    for circle in _circles(graph.libraries, links):
+        library = graph.libraries[circle[0]]
+        yield Finding(library.list_file, library.line, "a circle of links: " + " -> ".join(circle + circle[:1]))
+
+
+def _include_circles(graph, headers):
+    """Headers of one library may include each other in a circle without a link that tells it; `#pragma once` hides it."""
+    for circle in _circles(headers, graph.direct):
+        yield Finding(circle[0], 0, "a circle of includes: " + " -> ".join(circle + circle[:1]))
+
+
+def _circles(names, followers):
+    """Each circle that a walk finds, as a tuple that begins with what comes first in the alphabet."""
+    found, done = set(), set()
 
     def walk(name, way):
         if name in way:
             circle = way[way.index(name):]
             first = circle.index(min(circle))
             found.add(tuple(circle[first:] + circle[:first]))
-            return
-        library = graph.libraries.get(name)
-        for other in sorted(library.links | library.private) if library else ():
-            walk(other, way + [name])
+        elif name not in done:
+            for other in sorted(followers(name)):
+                walk(other, way + [name])
+            done.add(name)
 
-    for name in sorted(graph.libraries):
+    for name in sorted(names):
         walk(name, [])
-    for circle in sorted(found):
-        library = graph.libraries[circle[0]]
-        yield Finding(library.list_file, library.line, "a circle of links: " + " -> ".join(circle + circle[:1]))
+    return sorted(found)
