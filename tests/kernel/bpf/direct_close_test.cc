@@ -4,10 +4,8 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -18,6 +16,7 @@
 #include "bpf/direct_record.h"
 #include "direct_pod.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 using namespace sockmesh;
 using namespace sockmesh::test;
@@ -205,56 +204,41 @@ TEST_CASE("counts are even again after every way to end") {
     const SocketAddress lost = service(2, 80, ipv6);
     pod.serve(lost, 3, {endpoint(9, 1, ipv6)});
     for (const bool dies : {false, true}) {  // the application closes, or dies, in SYN_SENT
-      uint64_t cookie = 0;
-      int pipe_ends[2];
-      REQUIRE(pipe(pipe_ends) == 0);
-      const pid_t child = fork();
-      if (child == 0) {
+      Fork child([&](int tell) {
         Fd client = tcp(ipv6, false);
         const uint64_t own = cookie_of(client);
-        if (connect_to(client, lost) != EINPROGRESS) _exit(1);
-        (void)!write(pipe_ends[1], &own, sizeof own);
+        if (connect_to(client, lost) != EINPROGRESS) return;
+        (void)!write(tell, &own, sizeof own);
         if (dies) pause();
         client.reset();
         pause();
-      }
-      REQUIRE(read(pipe_ends[0], &cookie, sizeof cookie) == sizeof cookie);
-      close(pipe_ends[0]);
-      close(pipe_ends[1]);
+      });
+      const auto cookie = child.hear_value<uint64_t>();
       if (dies) {
         CHECK(pod.open(300) == 1);
-        kill(child, SIGKILL);
+        child.die();
       }
       const direct_record failed = pod.event(DIRECT_FAILED, cookie);
       CHECK(failed.reading.error == 0);
       CHECK(failed.reading.shutdown == 3);
       CHECK(pod.all_open() == 0);
-      kill(child, SIGKILL);
-      waitpid(child, nullptr, 0);
     }
     // It dies with an open flow.
-    int ready[2];
-    REQUIRE(pipe(ready) == 0);
-    const pid_t child = fork();
-    if (child == 0) {
+    Fork child([&](int tell) {
       const Fd client = tcp(ipv6);
       const uint64_t own = cookie_of(client);
-      if (connect_to(client, service(1, 80, ipv6)) != 0) _exit(1);
-      (void)!write(ready[1], &own, sizeof own);
+      if (connect_to(client, service(1, 80, ipv6)) != 0) return;
+      (void)!write(tell, &own, sizeof own);
       pause();
-    }
-    uint64_t cookie = 0;
-    REQUIRE(read(ready[0], &cookie, sizeof cookie) == sizeof cookie);
+    });
+    const auto cookie = child.hear_value<uint64_t>();
     Fd server = accept_from(pod.listener(ipv6));
     CHECK(pod.open(ipv6 ? 200 : 100) == 1);
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
+    child.die();
     receive_end(server);
     server.reset();
     CHECK(bpf::end_of(pod.event(DIRECT_ENDED, cookie)) == DirectEnd::kClient);
     CHECK(pod.all_open() == 0);
-    close(ready[0]);
-    close(ready[1]);
   }
 }
 

@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -13,6 +12,7 @@
 #include "bpf/direct_record.h"
 #include "direct_pod.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 using namespace sockmesh;
 using namespace sockmesh::test;
@@ -516,14 +516,12 @@ TEST_CASE("the proxy's own sockets are left alone, by user or by group") {
     DirectPod pod(options);
     pod.refuse(service(1, 80), EPERM);
     const auto connect_as = [&](uid_t uid, gid_t gid) {
-      const pid_t child = fork();
-      if (child == 0) {
-        if (setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) _exit(200);
-        _exit(connect_to(tcp(), service(1, 80)));
-      }
-      int status = 0;
-      waitpid(child, &status, 0);
-      return WEXITSTATUS(status);
+      Fork child([&](int tell) {
+        if (setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) return;
+        const int error = connect_to(tcp(), service(1, 80));
+        (void)!write(tell, &error, sizeof error);
+      });
+      return child.hear_value<int>();
     };
     CHECK(connect_as(1337, 1) == (by_uid ? ENETUNREACH : EPERM));
     CHECK(connect_as(1, 1337) == (by_uid ? EPERM : ENETUNREACH));

@@ -2,9 +2,7 @@
 #include "bpf/direct_pins.h"
 
 #include <bpf/bpf.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -18,6 +16,7 @@
 #include "bpf/direct_record.h"
 #include "direct_pod.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 #include "test_support/temp_dir.h"
 
 using namespace sockmesh;
@@ -114,22 +113,16 @@ void write_layout(const BpfFolder& folder, __u32 layout) {
 
 TEST_CASE("a loader that is killed leaves a lane that works, and the next one takes it over") {
   BarePod pod;
-  int ready[2];
-  REQUIRE(pipe(ready) == 0);
-  const pid_t first = fork();
-  if (first == 0) {
+  Fork first([&](int tell) {
     auto maps = must_open(pinned_in(pod.folder));
     if (maps->adopted() || !maps->attach(pod.cgroup.path()) || !maps->apply(bpf::difference({}, mesh()), 7))
-      _exit(1);
-    (void)!write(ready[1], "x", 1);
+      return;
+    (void)!write(tell, "x", 1);
     pause();
-    _exit(2);
-  }
-  char byte;
-  REQUIRE(read(ready[0], &byte, 1) == 1);
+  });
+  REQUIRE(first.hear(1) == "x");
   Fd before = pod.connect(false);
-  kill(first, SIGKILL);
-  waitpid(first, nullptr, 0);
+  first.die();
 
   // Nobody is there. Open flows go on, and new ones come and go.
   send_all(before, 100);
@@ -400,10 +393,7 @@ TEST_CASE("mistakes are told with what was expected") {
 
 TEST_CASE("once loaded and attached, lane 3 works without any privilege") {
   BarePod pod;
-  int pipe_ends[2];
-  REQUIRE(pipe(pipe_ends) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
+  Fork child([&](int tell) {
     const auto body = [&]() -> Result<void> {
       auto maps = must_open({});
       SOCKMESH_CHECK(maps->attach(pod.cgroup.path()));
@@ -423,14 +413,7 @@ TEST_CASE("once loaded and attached, lane 3 works without any privilege") {
     };
     const auto done = body();
     const std::string said = done ? "fine" : done.error().message;
-    (void)!write(pipe_ends[1], said.data(), said.size());
-    _exit(0);
-  }
-  close(pipe_ends[1]);
-  char said[512];
-  const ssize_t length = read(pipe_ends[0], said, sizeof said);
-  close(pipe_ends[0]);
-  waitpid(child, nullptr, 0);
-  REQUIRE(length > 0);
-  CHECK(std::string(said, static_cast<size_t>(length)) == "fine");
+    (void)!write(tell, said.data(), said.size());
+  });
+  CHECK(child.hear_all() == "fine");
 }

@@ -2,49 +2,33 @@
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/capability.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-#include <set>
 
 #include "bpf/self_test.h"
 #include "bpf/self_test_flow.h"
+#include "test_support/bpf_objects.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 using namespace sockmesh;
 using bpf::Side;
 
 namespace {
 
-// Runs `body` in a child, in new namespaces if `flags` of clone() say so; returns what it returned, as text.
-// unshare() in the child would need it to be alone, and the thread sanitizer has a thread of its own.
+// What `body` returns in a child, in new namespaces if `flags` say so.
 std::string in_child(const std::function<std::string()>& body, unsigned long flags = 0) {
-  int pipe_ends[2];
-  REQUIRE(pipe(pipe_ends) == 0);
-  const auto child =
-      static_cast<pid_t>(flags == 0 ? fork() : syscall(SYS_clone, SIGCHLD | flags, 0, 0, 0, 0));
-  if (child == 0) {
-    const std::string said = body();
-    (void)!write(pipe_ends[1], said.data(), said.size());
-    _exit(0);
-  }
-  REQUIRE(child > 0);
-  close(pipe_ends[1]);
-  std::string said;
-  char piece[4096];
-  for (ssize_t n; (n = read(pipe_ends[0], piece, sizeof piece)) > 0;)
-    said.append(piece, static_cast<size_t>(n));
-  close(pipe_ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return status == 0 ? said : said + " [died]";
+  test::Fork child(
+      [&](int tell) {
+        const std::string said = body();
+        (void)!write(tell, said.data(), said.size());
+      },
+      flags);
+  const std::string said = child.hear_all();
+  return child.wait() == 0 ? said : said + " [died]";
 }
 
 std::string drop_privileges() {
@@ -54,25 +38,6 @@ std::string drop_privileges() {
   const bool dropped = cap_set_proc(none) == 0;
   cap_free(none);
   return dropped ? "" : "cannot drop capabilities";
-}
-
-// The ids of the BPF maps and programs that a process has open.
-std::set<std::string> bpf_objects(pid_t pid) {
-  std::set<std::string> ids;
-  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fdinfo", pid))) {
-    std::ifstream file(entry.path());
-    for (std::string line; std::getline(file, line);)
-      if (line.rfind("map_id:", 0) == 0 || line.rfind("prog_id:", 0) == 0) ids.insert(line);
-  }
-  return ids;
-}
-
-// Whether any process, or any socket, still holds one of them: asked of the kernel by id.
-bool exists(const std::string& object) {
-  const bool map = object.rfind("map_id:", 0) == 0;
-  const std::string id = object.substr(object.find('\t') + 1);
-  return std::system(
-             fmt::format("bpftool {} show id {} >/dev/null 2>&1", map ? "map" : "prog", id).c_str()) == 0;
 }
 
 }  // namespace
@@ -112,36 +77,30 @@ TEST_CASE("a process that dies resets its flows and leaves no BPF object behind"
   auto down = bpf::open_loopback_pair(), up = bpf::open_loopback_pair();
   REQUIRE(down);
   REQUIRE(up);
-  int ready[2];
-  REQUIRE(pipe(ready) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
+  test::Fork child([&](int tell) {
     down->connecting.reset();
     up->accepted.reset();
     auto maps = bpf::SpliceMaps::load({});
-    if (!maps) _exit(1);
+    if (!maps) return;
     auto pair = bpf::SplicePair::prepare(**maps, down->accepted.get(), up->connecting.get(), SPLICE_NO_RING);
-    if (!pair || !pair->insert(Side::kUpstream) || !pair->insert(Side::kDownstream)) _exit(2);
+    if (!pair || !pair->insert(Side::kUpstream) || !pair->insert(Side::kDownstream)) return;
     pair->arm();
-    (void)!write(ready[1], "x", 1);
+    (void)!write(tell, "x", 1);
     pause();
-    _exit(3);
-  }
+  });
   down->accepted.reset();
   up->connecting.reset();
-  char byte;
-  REQUIRE(read(ready[0], &byte, 1) == 1);
-  const auto objects = bpf_objects(child);
+  REQUIRE(child.hear(1) == "x");
+  const auto objects = test::bpf_objects(child.pid());
   CHECK(objects.size() >= 4);
-  for (const auto& object : objects) CHECK(exists(object));
+  for (const auto& object : objects) CHECK(test::bpf_object_exists(object));
 
   // Megabytes are under way when it dies.
   const int client = down->connecting.get(), server = up->accepted.get();
   std::string bytes(1 << 20, 'x');
   while (send(client, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {
   }
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
+  child.die();
   // Not a clean end: that would be a silent truncation.
   for (const int socket : {client, server}) {
     ssize_t n = 1;
@@ -153,11 +112,5 @@ TEST_CASE("a process that dies resets its flows and leaves no BPF object behind"
     CHECK(n == -1);
     CHECK(errno == ECONNRESET);
   }
-  CHECK(test::eventually([&] {
-    for (const auto& object : objects)
-      if (exists(object)) return false;
-    return true;
-  }));
-  close(ready[0]);
-  close(ready[1]);
+  CHECK(test::eventually([&] { return !test::any_bpf_object_exists(objects); }));
 }

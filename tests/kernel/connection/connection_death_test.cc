@@ -3,15 +3,14 @@
 // request.
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <filesystem>
 
 #include "proxy.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 using namespace sockmesh;
 using namespace sockmesh::test;
@@ -33,8 +32,7 @@ struct Living {
 
 // Runs in a child of its own: a proxy that brings one connection as far as `until`, says so, and waits to be
 // killed. The pipe carries a Living and then the news.
-[[noreturn]] void live(Until until, const SocketAddress& upstream, int tell) {
-  std::signal(SIGABRT, SIG_DFL);  // the test runner's own
+void live(Until until, const SocketAddress& upstream, int tell) {
   Proxy proxy;
   proxy.cluster("somewhere", {upstream}).connect_timeout = std::chrono::seconds(60);
   proxy.chain("plain", {"somewhere"});
@@ -44,7 +42,7 @@ struct Living {
   const std::string folder = std::filesystem::path(proxy.mesh().access_log_file).parent_path();
   folder.copy(self.folder, sizeof self.folder - 1);
   if (until == Until::kDialled) proxy.stop_in(telemetry::ConnectionState::kConnecting);
-  if (write(tell, &self, sizeof self) != sizeof self) _exit(1);
+  if (write(tell, &self, sizeof self) != sizeof self) return;
   using telemetry::ConnectionState;
   const ConnectionState wanted = until == Until::kHeld         ? ConnectionState::kAccepted
                                  : until == Until::kInspecting ? ConnectionState::kInspecting
@@ -58,8 +56,7 @@ struct Living {
       return flows.size() == 1 && flows[0].state == wanted;
     });
   }
-  if (write(tell, "x", 1) != 1) _exit(1);
-  for (;;) pause();
+  if (write(tell, "x", 1) == 1) pause();
 }
 
 // Does not wait for the answer.
@@ -79,23 +76,15 @@ TEST_CASE("killed before or while it relays, the client is reset") {
       GENERATE(Until::kHeld, Until::kInspecting, Until::kConnecting, Until::kDialled, Until::kRelaying);
   INFO(to_string(until));
   Server upstream(false, until == Until::kConnecting ? 0 : 16);
-  int pipes[2];
-  REQUIRE(pipe(pipes) == 0);
-  const Fd told(pipes[0]), tell(pipes[1]);
   std::vector<Fd> fillers;  // a full backlog drops SYNs: one connection is in it, a second one behind it
   for (int i = 0; until == Until::kConnecting && i < 2; ++i) fillers.push_back(dial(upstream.address().port));
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) live(until, upstream.address(), tell.get());
-  Living self{};
-  REQUIRE(read(told.get(), &self, sizeof self) == sizeof self);
+  Fork child([&](int tell) { live(until, upstream.address(), tell); });
+  const auto self = child.hear_value<Living>();
   Fd socket = dial(self.port);
   fcntl(socket.get(), F_SETFL, 0);
   Peer client(std::move(socket));
-  char ready;
-  REQUIRE(read(told.get(), &ready, 1) == 1);
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
+  REQUIRE(child.hear(1) == "x");
+  child.die();
   std::filesystem::remove_all(self.folder);
   CHECK(client.end() == "reset");
   if (until >= Until::kDialled) CHECK(upstream.accept().end() == "reset");

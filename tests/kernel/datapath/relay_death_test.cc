@@ -1,57 +1,29 @@
 // A process that dies in the middle of its flows is not the end of anybody's stream: both applications are
 // reset, in every lane, whatever had been moved.
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
 
 #include "relay_world.h"
-#include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 namespace sockmesh::test {
 
 namespace {
 
-// A child that relays. Its copies of the applications' sockets are closed, so that their ends are the test's
-// alone; and so are the test's copies of the relay's.
-class Child {
- public:
-  Child(const LaneSpec& lane, std::vector<Legs>& flows) {
-    int started[2];
-    REQUIRE(pipe(started) == 0);
-    const Fd told(started[0]), tell(started[1]);
-    pid_ = fork();
-    REQUIRE(pid_ >= 0);
-    if (pid_ == 0) relay(lane, flows, tell.get());
-    for (Legs& legs : flows) legs.sockets = {};
-    char byte;
-    REQUIRE(read(told.get(), &byte, 1) == 1);
+// Relays in the child, where the copies of the applications' sockets are closed, so that their ends are the
+// test's alone.
+void relay(const LaneSpec& lane, std::vector<Legs>& flows, int tell) {
+  RelayWorld world(lane);
+  for (Legs& legs : flows) {
+    legs.client.reset();
+    legs.server.reset();
+    world.relay(std::move(legs.sockets));
   }
-  ~Child() {
-    if (pid_ > 0) die(SIGKILL);
-  }
-  void die(int signal) {
-    kill(pid_, signal);
-    waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-
- private:
-  [[noreturn]] static void relay(const LaneSpec& lane, std::vector<Legs>& flows, int tell) {
-    std::signal(SIGABRT, SIG_DFL);  // the test runner's own
-    RelayWorld world(lane);
-    for (Legs& legs : flows) {
-      legs.client.reset();
-      legs.server.reset();
-      world.relay(std::move(legs.sockets));
-    }
-    if (write(tell, "x", 1) != 1) _exit(1);
-    for (;;) pause();
-  }
-  pid_t pid_ = -1;
-};
+  if (write(tell, "x", 1) == 1) pause();
+}
 
 }  // namespace
 
@@ -61,7 +33,9 @@ TEST_CASE("relay matrix: killed in mid-stream, both ends are reset") {
   INFO(describe(cell) << ", signal " << signal);
   std::vector<Legs> flows;
   for (int i = 0; i < 4; ++i) flows.push_back(connect_legs(cell.ipv6));
-  Child agent(cell.lane, flows);
+  Fork agent([&](int tell) { relay(cell.lane, flows, tell); });
+  for (Legs& legs : flows) legs.sockets = {};  // the relay's
+  REQUIRE(agent.hear(1) == "x");
   const Legs &silent = flows[0], &talking = flows[1], &full = flows[2], &half = flows[3];
   put(talking.client, "question");
   REQUIRE(get(talking.server, 8) == "question");

@@ -3,38 +3,13 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
-#include <set>
 
-#include "base/strings.h"
+#include "test_support/bpf_objects.h"
 #include "test_support/eventually.h"
 #include "two_sidecars.h"
 
 namespace sockmesh::test {
 namespace {
-
-// The BPF programs and maps a process holds, as "prog 12", "map 34".
-std::set<std::string> bpf_objects(pid_t pid) {
-  std::set<std::string> objects;
-  for (const auto& entry : std::filesystem::directory_iterator(fmt::format("/proc/{}/fdinfo", pid))) {
-    const std::string text = read_text(entry.path().string());
-    for (const std::string_view line : split(text, '\n', true)) {
-      for (const std::string_view kind : {"prog", "map"}) {
-        const std::string key = std::string(kind) + "_id:";
-        if (line.starts_with(key)) objects.insert(fmt::format("{} {}", kind, trim(line.substr(key.size()))));
-      }
-    }
-  }
-  return objects;
-}
-
-bool exists(const std::string& object) {
-  const auto words = split(object, ' ');
-  return run({.argv = {"bpftool", std::string(words[0]), "show", "id", std::string(words[1])}}).status == 0;
-}
-
-bool any_exists(const std::set<std::string>& objects) {
-  return std::any_of(objects.begin(), objects.end(), exists);
-}
 
 TEST_CASE("an agent that is told to end leaves in order") {
   TwoSidecars two;
@@ -43,7 +18,7 @@ TEST_CASE("an agent that is told to end leaves in order") {
   INFO(two.client.errors());
   CHECK(two.client.process().stop() == 0);
   CHECK_FALSE(std::filesystem::exists(two.client.run_dir() + "/admin.sock"));
-  EVENTUALLY(!any_exists(objects));
+  EVENTUALLY(!any_bpf_object_exists(objects));
 }
 
 TEST_CASE("a killed agent leaves nothing, and its flows end with RST") {
@@ -59,7 +34,7 @@ TEST_CASE("a killed agent leaves nothing, and its flows end with RST") {
   if (spliced) EVENTUALLY(two.lane_flows("sk_skb") == 20);  // in both agents
 
   two.client.process().kill();
-  EVENTUALLY(!any_exists(objects));
+  EVENTUALLY(!any_bpf_object_exists(objects));
   // A FIN would make a cut stream look whole; flows in the kernel's lane end with RST (SO_LINGER).
   if (spliced) {
     client.signal(SIGUSR1);

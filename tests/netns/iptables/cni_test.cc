@@ -1,19 +1,17 @@
-// What the node role does: other people's namespaces, a lock of the pod's own, pods with user namespaces.
+// What a CNI plugin asks for: other people's namespaces, a lock of the pod's own, pods with user namespaces.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <thread>
 
 #include "base/fd.h"
 #include "init_support/machine.h"
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 #include "test_support/process.h"
 #include "test_support/temp_dir.h"
 
@@ -78,43 +76,27 @@ TEST_CASE("otherwise the machine's lock is waited for") {
 
 TEST_CASE("a pod with a user namespace of its own") {
   PodNetwork pods;
-  // A process in new user and network namespaces stands for the pod; its pipe end is what it lives for.
-  int ready[2], life[2];
-  REQUIRE(pipe2(ready, O_CLOEXEC) == 0);
-  REQUIRE(pipe2(life, O_CLOEXEC) == 0);
-  // unshare() would need a process of one thread, which the thread sanitizer's is not.
-  const auto child =
-      static_cast<pid_t>(syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER | CLONE_NEWNET, 0, 0, 0, 0));
-  if (child == 0) {
-    close(life[1]);
-    char byte = 0;
-    (void)!write(ready[1], "+", 1);
-    (void)!read(life[0], &byte, 1);
-    _exit(0);
+  // A process in new user and network namespaces stands for the pod.
+  Fork child(
+      [](int tell) {
+        (void)!write(tell, "+", 1);
+        pause();
+      },
+      CLONE_NEWUSER | CLONE_NEWNET);
+  REQUIRE(child.hear(1) == "+");
+  const std::string proc = fmt::format("/proc/{}/", child.pid());
+  for (const char* map : {"uid_map", "gid_map"}) {
+    const Fd fd(open((proc + map).c_str(), O_WRONLY | O_CLOEXEC));
+    CHECK(write(fd.get(), "0 100000 65536", 14) == 14);
   }
-  const Fd ready_read(ready[0]), life_write(life[1]);
-  close(ready[1]);
-  close(life[0]);
-  char byte = 0;
-  const bool started = read(ready[0], &byte, 1) == 1;
-  if (started) {
-    const std::string proc = fmt::format("/proc/{}/", child);
-    for (const char* map : {"uid_map", "gid_map"}) {
-      const Fd fd(open((proc + map).c_str(), O_WRONLY | O_CLOEXEC));
-      CHECK(write(fd.get(), "0 100000 65536", 14) == 14);
-    }
-    auto options = options_of("-b * -i * -u 1337 --cni-mode --host-ip 10.0.0.1", pods.node());
-    options.network_namespace = proc + "ns/net";
-    std::string log;
-    const auto keep = [&](const std::string& line) { log += line + "\n"; };
-    const auto action = iptables::run_transaction(options, keep);
-    INFO(log << (action ? "" : action.error().error.message));
-    CHECK(action == iptables::Action::kApplied);
-    CHECK(iptables::check_rules(options, keep)->empty());
-  }
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
-  CHECK(started);
+  auto options = options_of("-b * -i * -u 1337 --cni-mode --host-ip 10.0.0.1", pods.node());
+  options.network_namespace = proc + "ns/net";
+  std::string log;
+  const auto keep = [&](const std::string& line) { log += line + "\n"; };
+  const auto action = iptables::run_transaction(options, keep);
+  INFO(log << (action ? "" : action.error().error.message));
+  CHECK(action == iptables::Action::kApplied);
+  CHECK(iptables::check_rules(options, keep)->empty());
 }
 
 TEST_CASE("a namespace that is none is named") {

@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "test_support/eventually.h"
+#include "test_support/fork.h"
 
 using namespace sockmesh;
 using namespace sockmesh::server;
@@ -87,26 +87,16 @@ TEST_CASE("a holder that says nothing is named by its process, after a moment") 
 
 TEST_CASE("a claim goes with its process") {
   const std::string name = unused_name();
-  int ready[2];
-  REQUIRE(pipe(ready) == 0);
-  const pid_t child = fork();
-  if (child == 0) {
+  test::Fork child([&](int tell) {
     const auto claim = NamespaceClaim::take("", name);
-    if (write(ready[1], claim ? "y" : "n", 1) != 1) _exit(1);
-    pause();
-    _exit(0);
-  }
-  char taken = 0;
-  REQUIRE(read(ready[0], &taken, 1) == 1);
-  CHECK(taken == 'y');
+    if (write(tell, claim ? "y" : "n", 1) == 1) pause();
+  });
+  CHECK(child.hear(1) == "y");
   const auto second = NamespaceClaim::take("", name);
   REQUIRE_FALSE(second);
-  CHECK_THAT(second.error().message, Catch::Contains(fmt::format("(pid {})", child)));
-  kill(child, SIGKILL);
-  waitpid(child, nullptr, 0);
+  CHECK_THAT(second.error().message, Catch::Contains(fmt::format("(pid {})", child.pid())));
+  child.die();
   CHECK(NamespaceClaim::take("", name));
-  close(ready[0]);
-  close(ready[1]);
 }
 
 TEST_CASE("whoever connects and does not read, or writes, hinders nobody") {
