@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace sockmesh::test {
 namespace {
@@ -29,6 +30,12 @@ struct Skips : Catch::TestEventListenerBase {
 void skip(const std::string& reason) {
   case_skipped = true;
   std::printf("skipped: %s\n", reason.c_str());
+}
+
+void skip_lane(const std::string& reason) {
+  const char* wanted = std::getenv("SOCKMESH_TEST_LANES");
+  if (wanted != nullptr && std::string_view(wanted) == "all") FAIL(reason);
+  skip(reason);
 }
 
 }  // namespace sockmesh::test

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
+#include "test_support/skip.h"
 #include "two_pods.h"
 
 namespace sockmesh::test {
@@ -51,7 +52,8 @@ TwoSidecars::TwoSidecars(const std::string& data_path)
       store_pod(mesh.pod("store-0", kStoreIp)),
       client((mesh.apply("two.yaml", manifests()),
               mesh.sidecar(client_pod, "client-0", {.ns = "data", .data_path = data_path}))),
-      store(mesh.sidecar(store_pod, "store-0", {.ns = "data", .data_path = data_path})) {}
+      store(mesh.sidecar(store_pod, "store-0", {.ns = "data", .data_path = data_path})),
+      data_path_(data_path) {}
 
 SocketAddress TwoSidecars::service(uint16_t port, bool ipv6) const {
   return {IpAddress::parse(ipv6 ? kStoreService6 : kStoreService4).value(), port};
@@ -151,6 +153,13 @@ int64_t TwoSidecars::lane_flows(const std::string& lane) {
     }
   }
   return flows;
+}
+
+bool TwoSidecars::misses_lane() {
+  const std::string lane = data_path_ == "sockmap" ? "sk_skb" : data_path_;
+  if (data_path_ == "auto" || lane_flows(lane) >= 0) return false;
+  skip_lane("lane " + lane + " is not available here: " + client.ctl("status")["lanes"].dump());
+  return true;
 }
 
 nlohmann::json tally_of(const Process& process) {

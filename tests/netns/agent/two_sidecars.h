@@ -52,12 +52,18 @@ struct TwoSidecars {
   // The flows that lane ("sk_skb", ...) has carried so far, both agents together; -1 if the lane is not in
   // use.
   int64_t lane_flows(const std::string& lane);
+  // Whether what the data path is there for is not in use, since this machine lacks it: the case is skipped
+  // then.
+  bool misses_lane();
 
   Mesh mesh;
   Pod& client_pod;
   Pod& store_pod;
   Agent& client;
   Agent& store;
+
+ private:
+  const std::string data_path_;
 };
 
 // The JSON line a sm-streams process ended with.

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "net/original_destination.h"
+#include "test_support/skip.h"
 
 using namespace sockmesh;
 using namespace sockmesh::net;
@@ -31,7 +32,7 @@ int waiting(const Fd& listener) {
 
 TEST_CASE("workers share one port, and the kernel spreads connections over them") {
   const bool ipv6 = GENERATE(false, true);
-  if (ipv6 && !ipv6_available()) return;
+  if (ipv6 && !ipv6_available()) return test::skip("this machine has no IPv6");
   auto first = listen_on({IpAddress::loopback(ipv6), 0}, kFirst);
   REQUIRE(first);
   const auto bound = SocketAddress::local_of(first->get()).value();
@@ -50,7 +51,7 @@ TEST_CASE("workers share one port, and the kernel spreads connections over them"
 
 TEST_CASE("the first socket of a group shares with nobody that was there before") {
   const bool ipv6 = GENERATE(false, true);
-  if (ipv6 && !ipv6_available()) return;
+  if (ipv6 && !ipv6_available()) return test::skip("this machine has no IPv6");
   const auto there_group = GENERATE(PortGroup::kAlone, PortGroup::kFirst);
   const auto there = listen_on({IpAddress::loopback(ipv6), 0}, {.group = there_group});
   REQUIRE(there);
