@@ -113,7 +113,7 @@ size_t RelayWorld::relay(datapath::Pair sockets, const datapath::RelayOptions& o
   run(worker, [&] {
     worker.relays[flow] = worker.path->relay(std::move(sockets), options,
                                              [this, flow, &worker](const datapath::Outcome& outcome) {
-                                               const std::lock_guard lock(mutex_);
+                                               const Lock lock(mutex_);
                                                outcomes_[flow].push_back(outcome);
                                                worker.relays.erase(flow);
                                              });
@@ -145,14 +145,14 @@ void RelayWorld::destroy(size_t flow) {
 }
 
 std::optional<datapath::Outcome> RelayWorld::outcome(size_t flow) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = outcomes_.find(flow);
   if (found == outcomes_.end()) return std::nullopt;
   return found->second.front();
 }
 
 int RelayWorld::outcomes_told(size_t flow) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = outcomes_.find(flow);
   return found == outcomes_.end() ? 0 : static_cast<int>(found->second.size());
 }

@@ -9,13 +9,13 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "bpf/splice_maps.h"
 #include "datapath/data_path.h"
 
@@ -77,8 +77,8 @@ class RelayWorld {
   std::unique_ptr<bpf::SpliceMaps> maps_;
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t next_ = 0;
-  std::mutex mutex_;
-  std::map<size_t, std::vector<datapath::Outcome>> outcomes_;  // under mutex_
+  Mutex mutex_;
+  std::map<size_t, std::vector<datapath::Outcome>> outcomes_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 // A plain end of a stream, for tests that need no plan. Each waits as long as a slow machine needs.

@@ -68,7 +68,7 @@ size_t SockmapWorld::relay(datapath::Pair sockets, datapath::SpliceWish wish,
     };
     relays_[flow] = datapath::make_sockmap_relay(*lane_, copying, wish, std::move(sockets), options,
                                                  [this, flow](const datapath::Outcome& outcome) {
-                                                   const std::lock_guard lock(mutex_);
+                                                   const Lock lock(mutex_);
                                                    outcomes_[flow] = outcome;
                                                    relays_.erase(flow);
                                                  });
@@ -93,7 +93,7 @@ datapath::Progress SockmapWorld::progress(size_t flow, const std::function<void(
     if (found != relays_.end()) {
       progress = found->second->progress();
     } else {
-      const std::lock_guard lock(mutex_);
+      const Lock lock(mutex_);
       progress = outcomes_.at(flow).progress;
     }
   });
@@ -109,7 +109,7 @@ void SockmapWorld::destroy(size_t flow) {
 }
 
 std::optional<datapath::Outcome> SockmapWorld::outcome(size_t flow) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = outcomes_.find(flow);
   return found == outcomes_.end() ? std::nullopt : std::optional(found->second);
 }

@@ -9,11 +9,11 @@
 #include <future>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 
 #include "base/fd.h"
+#include "base/mutex.h"
 #include "datapath/sockmap_relay.h"
 #include "test_support/streams.h"
 
@@ -70,8 +70,8 @@ class SockmapWorld {
   std::map<size_t, std::unique_ptr<datapath::Relay>> relays_;
 
   size_t next_ = 0;
-  std::mutex mutex_;
-  std::map<size_t, datapath::Outcome> outcomes_;  // under mutex_
+  Mutex mutex_;
+  std::map<size_t, datapath::Outcome> outcomes_ SOCKMESH_GUARDED_BY(mutex_);
 };
 
 // As run_ends, and asks `until` every few milliseconds also while nothing moves.
