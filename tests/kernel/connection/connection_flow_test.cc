@@ -73,6 +73,18 @@ TEST_CASE("connections made before there is a configuration are held, then serve
   for (int i = 0; i < 20; ++i) CHECK(proxy.logged().flags == "-");
 }
 
+TEST_CASE("so many connections are held for a configuration, the others wait in the backlog") {
+  constexpr size_t kHeld = connection::Connections::kMaxHeld, kAll = kHeld + 10;
+  Server server(false, kAll);
+  Proxy proxy(2 * kAll);
+  std::vector<Peer> clients;
+  for (size_t i = 0; i < kAll; ++i) clients.push_back(proxy.connect());
+  EVENTUALLY(proxy.open() == kHeld);
+  for (int turn = 0; turn < 3; ++turn) CHECK(proxy.flows().size() == kHeld);  // asked of its loop
+  proxy.lead_to("echo", {server.address()});
+  EVENTUALLY(proxy.open() == kAll);
+}
+
 TEST_CASE("another configuration does not touch an open connection") {
   Server before, after;
   Proxy proxy;

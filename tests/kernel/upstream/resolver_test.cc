@@ -7,6 +7,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "base/fd.h"
@@ -224,14 +225,23 @@ TEST_CASE("an unknown name has an answer too: none") {
   CHECK(resolving.changes == 1);
 }
 
-TEST_CASE("many names at once are all answered") {
+TEST_CASE("many names at once are all answered, and no more than 64 are asked for at a time") {
+  // Silent until a name is asked for once more: by then all have been that are asked for at a time.
+  std::set<std::string> asked;  // the server's thread
+  std::atomic<size_t> at_a_time{0};
   const DnsServer server(
-      [](const std::string&, bool) { return std::vector<IpAddress>{IpAddress::v4(0x0a000001)}; }, 3600);
+      [&](const std::string& name, bool) -> Reply {
+        if (at_a_time > 0) return {std::vector<IpAddress>{IpAddress::v4(0x0a000001)}};
+        if (!asked.insert(name).second) at_a_time = asked.size();
+        return kSilence;
+      },
+      3600);
   Resolving resolving(server);
   std::map<std::string, Duration> wanted;
   for (int i = 0; i < 300; ++i) wanted[fmt::format("host-{}.example.com", i)] = 60s;
   resolving.want(wanted);
   EVENTUALLY(resolving.names.all().size() == 300);
+  CHECK(at_a_time == 64);
   resolving.want({});
   EVENTUALLY(resolving.names.all().empty());
 }

@@ -86,13 +86,18 @@ std::string raw_reply(uint16_t port, const std::string& bytes) {
 
 TEST_CASE("the server answers on its socket and on every port") {
   const RunDir dir;
-  auto server = AdminServer::start(options(dir), sources());
+  AdminOptions everywhere = options(dir);
+  everywhere.any_address = "";
+  auto server = AdminServer::start(everywhere, sources());
   REQUIRE(server);
   CHECK((*server)->warnings().empty());
   CHECK(status_of((*server)->port(15021), "/healthz/ready") == 200);
   CHECK(status_of((*server)->port(15090), "/stats/prometheus") == 200);
   CHECK(status_of((*server)->port(15020), "/stats/prometheus") == 200);
   CHECK(status_of((*server)->port(15000), "/ready") == 200);
+  // Who reaches the pod by another address than 127.0.0.1 finds the status port, and not Envoy's.
+  CHECK(httplib::Client("127.0.0.2", (*server)->port(15020)).Get("/healthz/ready"));
+  CHECK_FALSE(httplib::Client("127.0.0.2", (*server)->port(15000)).Get("/ready"));
   auto client = over_socket(dir);
   const auto flows = client.Get("/v1/flows");
   REQUIRE(flows);
