@@ -215,11 +215,18 @@ class LintTest(unittest.TestCase):
         self.finds("includes", r"^userspace/base/a\.h: a circle of includes: userspace/base/a\.h -> userspace/base/b\.h -> "
                                r"userspace/base/c\.h -> userspace/base/a\.h$")
 
+    def test_includes_finds_a_link_of_which_nothing_is_included(self):
+        self.library("base", base_h="")
+        self.library("model", links="sockmesh::base", model_h="", model_cc='#include "base/base.h"\n')
+        self.passes("includes")
+        self.library("model", links="sockmesh::base", model_cc="#include <vector>\n")
+        self.finds("includes", r"^userspace/model/CMakeLists\.txt:1: model links sockmesh::base and includes nothing of it$")
+
     def test_includes_finds_a_link_upwards(self):
         self.write("userspace/CMakeLists.txt", "foreach(library base config\n    server)\nendforeach()\n")
-        self.library("base")
-        self.library("config/source", links="sockmesh::base")
-        self.library("server", links="sockmesh::config_source")
+        self.library("base", base_h="")
+        self.library("config/source", links="sockmesh::base", source_h='#include "base/base.h"\n')
+        self.library("server", links="sockmesh::config_source", server_h='#include "config/source/source.h"\n')
         self.passes("includes")
         self.library("base", private="sockmesh::config_source")
         self.library("config/source", links="sockmesh::model")

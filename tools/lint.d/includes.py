@@ -1,5 +1,5 @@
-"""The links in CMakeLists.txt are the architecture, and they are true: a library includes what it links itself, links
-only what lies below it, and no way along links or includes leads back to where it began."""
+"""The links in CMakeLists.txt are the architecture, and they are true: a library includes what it links itself, and
+nothing else, links only what lies below it, and no way along links or includes leads back to where it began."""
 
 import re
 
@@ -7,7 +7,7 @@ from graph import Graph
 from tree import Finding
 
 NAME = "includes"
-ABOUT = "no include of a library that is not linked, none that a header's users would lack, no link upwards, no circle"
+ABOUT = "no include of what is not linked, or that a header's users would lack; no link for nothing, or upwards; no circle"
 
 # Folders in the order of their layers, the lowest first: `foreach(library base model ...)`, and `room`, in a CMakeLists.txt.
 LAYERS = re.compile(r"\bforeach\s*\(\s*(?:library|room)\s+([^)]*)\)")
@@ -33,6 +33,7 @@ def check(tree):
         looked_at += len(own)
         for name in own:
             findings += _check_file(graph, library, name)
+        findings += _idle_links(graph, library, own)
     findings += [*_upwards(tree, graph), *_link_circles(graph), *_include_circles(graph, headers)]
     return f"{looked_at} files of {len(graph.libraries)} libraries and {len(graph.programs)} programs", findings
 
@@ -54,6 +55,16 @@ def _check_file(graph, library, name):
             if not other and include.startswith(beginning) and target not in visible:
                 yield Finding(name, line, f"includes <{include}>, but {library.list_file}:{library.line} links "
                                           f"nothing that brings {target}")
+
+
+def _idle_links(graph, library, own):
+    """Links to libraries of ours of which nothing is included: they would let in what the architecture does not have."""
+    included = [include for name in own for _, include, quoted in graph.includes(name) if quoted]
+    used = {other.name for other in map(graph.library_of, included) if other}
+    # A program includes what lies beside it by the bare name.
+    used |= {other.name for other in graph.libraries.values() if other.folder == library.folder}
+    for name in sorted((library.links | library.private) & graph.libraries.keys() - used):
+        yield Finding(library.list_file, library.line, f"{library.name} links sockmesh::{name} and includes nothing of it")
 
 
 def _upwards(tree, graph):
