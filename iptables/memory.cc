@@ -26,7 +26,6 @@ constexpr BuiltinTable kBuiltin[] = {
 constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
 
 std::string_view tag(Family family) { return family == Family::kV4 ? "v4" : "v6"; }
-std::string_view nft_family(Family family) { return family == Family::kV4 ? "ip" : "ip6"; }
 
 std::string place(Family family, std::string_view table, std::string_view chain = {}) {
   return chain.empty() ? fmt::format("{}-{}", tag(family), table)

@@ -38,7 +38,6 @@ std::string interface_word(std::string_view name) {
 }
 
 std::string_view unequal(bool negate) { return negate ? "!= " : ""; }
-std::string_view ip_word(Family family) { return family == Family::kV4 ? "ip" : "ip6"; }
 
 bool names_a_block(const Match& match) {
   return std::holds_alternative<match::Source>(match) || std::holds_alternative<match::Destination>(match);
@@ -60,10 +59,10 @@ std::string match_text(const Match& match, const Rule& rule, Family family) {
           [](const match::OutInterface& m) { return fmt::format("oifname {}", interface_word(m.name)); },
           [&](const match::Protocol&) { return fmt::format("meta l4proto {}", transport); },
           [&](const match::Source& m) {
-            return fmt::format("{} saddr {}", ip_word(family), m.block.of(family).to_string());
+            return fmt::format("{} saddr {}", nft_family(family), m.block.of(family).to_string());
           },
           [&](const match::Destination& m) {
-            return fmt::format("{} daddr {}{}", ip_word(family), unequal(m.negate),
+            return fmt::format("{} daddr {}{}", nft_family(family), unequal(m.negate),
                                m.block.of(family).to_string());
           },
           [&](const match::SourcePort& m) { return fmt::format("{} sport {}", transport, m.port); },
@@ -95,7 +94,7 @@ std::string target_text(const Target& target, Family family) {
                         [](const target::Jump& t) { return fmt::format("jump {}", chain_word(t.chain)); },
                         [](const target::Redirect& t) { return fmt::format("redirect to :{}", t.port); },
                         [&](const target::TransparentProxy& t) {
-                          return fmt::format("tproxy {} to :{} meta mark set {} accept", ip_word(family),
+                          return fmt::format("tproxy {} to :{} meta mark set {} accept", nft_family(family),
                                              t.port, t.mark);
                         },
                         [](const target::SetMark& t) { return fmt::format("meta mark set {}", t.mark); },

@@ -19,6 +19,8 @@ std::string_view chain_name(Chain chain) {
   return kNames[static_cast<size_t>(chain)];
 }
 
+std::string_view nft_family(Family family) { return family == Family::kV4 ? "ip" : "ip6"; }
+
 Result<Cidr> Cidr::parse(std::string_view text) {
   const size_t slash = text.find('/');
   const auto ip = IpAddress::parse(text.substr(0, slash));

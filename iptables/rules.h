@@ -33,6 +33,7 @@ enum class Chain : uint8_t {
 
 std::string_view table_name(Table table);
 std::string_view chain_name(Chain chain);
+std::string_view nft_family(Family family);  // "ip", "ip6": nft's word for it
 inline bool is_builtin(Chain chain) { return chain == Chain::kPrerouting || chain == Chain::kOutput; }
 
 // A CIDR block as it was written: unlike Prefix it keeps its host bits, because Istio hands 127.0.0.1/8 to

@@ -40,6 +40,10 @@ std::string_view to_string(Scenario scenario) {
   return found->second;
 }
 
+bool resets(Scenario scenario) {
+  return scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
+}
+
 std::optional<Scenario> scenario_of(std::string_view name) {
   for (const auto& [scenario, known] : kNames) {
     if (known == name) return scenario;

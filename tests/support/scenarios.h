@@ -31,6 +31,7 @@ struct FlowPlan {
 
 const std::vector<Scenario>& all_scenarios();
 std::string_view to_string(Scenario scenario);
+bool resets(Scenario scenario);                              // one of its ends
 std::optional<Scenario> scenario_of(std::string_view name);  // by the names above, with '-' for '_'
 
 // The plan of flow number `flow`: every flow of a run gets ids, and so bytes, of its own. `bytes` is the size

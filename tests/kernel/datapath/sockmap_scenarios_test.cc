@@ -15,10 +15,6 @@ constexpr size_t kFlows = 6;
 constexpr uint64_t kBytes = 400'000;
 constexpr auto kDeadline = std::chrono::seconds(20);
 
-bool resets(Scenario scenario) {
-  return scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
-}
-
 }  // namespace
 
 TEST_CASE("scenarios through lane 1") {

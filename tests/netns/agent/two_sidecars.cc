@@ -19,10 +19,6 @@ std::string manifests() {
 
 uint16_t port_of(const StreamRun& run) { return run.scenario == Scenario::kServerFirst ? 7001 : 7000; }
 
-bool has_reset(Scenario scenario) {
-  return scenario == Scenario::kClientReset || scenario == Scenario::kServerReset;
-}
-
 uint64_t sum(const std::vector<AccessLine>& lines, uint64_t AccessLine::*field) {
   uint64_t total = 0;
   for (const AccessLine& line : lines) total += line.*field;
@@ -113,7 +109,7 @@ void TwoSidecars::check(const StreamRun& run) {
     INFO(line.text);
     CHECK(line.cluster == fmt::format("outbound|{}||store.data.svc.cluster.local", port_of(run)));
     CHECK(line.destination == service(port_of(run), run.ipv6).to_string());
-    if (!has_reset(run.scenario)) CHECK(line.flags == "-");
+    if (!resets(run.scenario)) CHECK(line.flags == "-");
   }
   for (const AccessLine& line : at_store.lines())
     CHECK(line.cluster == fmt::format("inbound|{}||", port_of(run)));
@@ -122,7 +118,7 @@ void TwoSidecars::check(const StreamRun& run) {
     CHECK(since->metric("istio_tcp_connections_opened_total", {{"reporter", reporter}}) == run.flows);
     CHECK(since->metric("istio_tcp_connections_closed_total", {{"reporter", reporter}}) == run.flows);
   }
-  if (has_reset(run.scenario)) {
+  if (resets(run.scenario)) {
     // What was in flight when the RST came is lost, in a direct connection as well; that it came is what
     // counts.
     const bool from_client = run.scenario == Scenario::kClientReset;

@@ -19,8 +19,6 @@ Candidate of_pod(const ResourceIndex& index, const Pod& pod, const IpAddress& ip
   return candidate;
 }
 
-bool finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
-
 // Kubernetes makes slices for the families the Service has; a headless one has the pods' first family.
 bool family_wanted(const Service& service, const Pod& pod, const IpAddress& ip) {
   if (service.cluster_ips.empty()) return ip.is_v6() == pod.ips.front().is_v6();

@@ -30,8 +30,6 @@ std::string first_label(const Labels& labels, std::initializer_list<const char*>
   return otherwise;
 }
 
-bool finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
-
 // The order of pods_by_label_.
 bool by_label(const std::pair<uint64_t, const Pod*>& a, const std::pair<uint64_t, const Pod*>& b) {
   return a.first != b.first ? a.first < b.first : a.second->meta.name < b.second->meta.name;
@@ -40,6 +38,8 @@ bool by_label(const std::pair<uint64_t, const Pod*>& a, const std::pair<uint64_t
 bool is_slice(const EndpointSet& set) { return set.meta.kind == "EndpointSlice"; }
 
 }  // namespace
+
+bool finished(const Pod& pod) { return pod.phase == "Succeeded" || pod.phase == "Failed"; }
 
 bool labels_contain(const Labels& labels, const Labels& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& want) {

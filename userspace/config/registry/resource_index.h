@@ -55,6 +55,7 @@ class ResourceIndex {
   mutable std::unordered_map<std::string, model::WorkloadPtr> workloads_by_text_;
 };
 
+bool finished(const Pod& pod);  // it ran to its end and serves nobody any more
 bool labels_contain(const Labels& labels, const Labels& wanted);
 
 // "region/zone/subzone", parts may be missing.
