@@ -39,7 +39,7 @@ struct Run {
   };
   std::mutex mutex;
   std::vector<Failure> failures;  // the first kFailuresKept; all are counted
-  uint64_t failed = 0;
+  std::atomic<uint64_t> failed{0};
   std::map<std::string, uint64_t> failed_by_kind;
   static constexpr size_t kFailuresKept = 200;
 

@@ -57,18 +57,18 @@ std::string repeat_command(const Options& options, const std::string& mode, cons
 
 double since(MonotonicTime start) { return std::chrono::duration<double>(monotonic_now() - start).count(); }
 
-std::string progress(const std::string& phase, const Run& run, const World& world, uint64_t begun_at,
-                     double took, const Commotion* commotion) {
+std::string progress(const std::string& phase, const Run& run, const World& world, double took,
+                     const Commotion* commotion) {
   const World::Moved moved = world.moved();
   const uint64_t all = moved.user_bytes + moved.spliced_bytes, flows = run.flows;
   return fmt::format(
       "{} {:6.1f} s  {} flows ({:.0f}/s)  {:.2f} GB  to lane 1: {} (refused {})  redirected {:.0f}%  "
       "switches {}  "
       "config changes {}  wrong {}\n",
-      phase, took, flows, static_cast<double>(flows - begun_at) / std::max(took, 0.001),
+      phase, took, flows, static_cast<double>(flows) / std::max(took, 0.001),
       static_cast<double>(run.bytes) / 1e9, moved.spliced_flows, moved.refused,
       all == 0 ? 0.0 : 100.0 * static_cast<double>(moved.spliced_bytes) / static_cast<double>(all),
-      commotion ? commotion->switches() : 0, commotion ? commotion->changes() : 0, run.failed);
+      commotion ? commotion->switches() : 0, commotion ? commotion->changes() : 0, run.failed.load());
 }
 
 void print_new_failures(const Run& run, const std::function<std::string(uint64_t)>& repeat, size_t& printed) {
@@ -92,40 +92,103 @@ std::vector<std::thread> start_drivers(Run& run, World& world, unsigned threads)
   return drivers;
 }
 
-Outcome run_phase(const Options& options, const std::string& mode, const std::string& interception,
-                  uint64_t first, uint64_t flows, bool& missing) {
-  const std::string phase = fmt::format("{:8} {:8}", mode, interception);
-  WorldOptions world_options{.mode = mode, .interception = interception, .slots = options.parallel};
+WorldOptions world_options(const Options& options, const std::string& mode, const std::string& interception) {
+  WorldOptions world{.mode = mode, .interception = interception, .slots = options.parallel};
   if (!options.disturb.empty()) {
-    world_options.disturbance = *parse_disturbance(options.disturb);
-    world_options.disturbance->seed = options.seed;
+    world.disturbance = *parse_disturbance(options.disturb);
+    world.disturbance->seed = options.seed;
   }
-  world_options.favour = options.favour;
-  world_options.loss_percent = options.loss;
-  world_options.delay = std::chrono::duration_cast<std::chrono::microseconds>(*parse_duration(options.delay));
-  World world(world_options);
-  if (const std::string why = world.missing(); !why.empty()) {
-    fmt::print("{}  NOT RUN: {}\n", phase, why);
-    missing = true;
-    return {};
-  }
-  auto ledger = Ledger::open(world.client().log_path(), world.server().log_path());
-  if (!ledger) throw std::runtime_error(ledger.error().message);
+  world.favour = options.favour;
+  world.loss_percent = options.loss;
+  world.delay = std::chrono::duration_cast<std::chrono::microseconds>(*parse_duration(options.delay));
+  return world;
+}
 
-  Run run;
+// Number `first` and those that follow, between the two pods of `world`.
+void plan_run(Run& run, const Options& options, const World& world, uint64_t first, uint64_t flows) {
   run.seed = options.seed;
   for (const std::string_view kind : split(options.kinds, ',', true)) run.kinds.push_back(kind);
   run.patience = test::patient(std::chrono::seconds(30));
   run.service4 = world.service(false);
   run.service6 = world.service(true);
   run.lossy = options.loss > 0;
-  run.ledger = ledger->get();
   run.next = first;
   run.end = first + flows;
+}
+
+// A phase on its way: what it is called, how a flow of it is had again, and what has been printed of it.
+struct Phase {
+  const std::string& name;
+  const std::function<std::string(uint64_t)> repeat;
+  const MonotonicTime start = monotonic_now();
+  size_t printed = 0;
+};
+
+// Until all drivers have ended: tells what goes wrong and how far it is, and has them stop when it is time.
+// Returns what an agent that died has to say, "" if none did.
+std::string watch(Phase& phase, Run& run, World& world, const Options& options, const Commotion* commotion,
+                  const std::atomic<size_t>& driving) {
+  std::string dead;
+  double reported = 0;
+  // What is slower than this by its plan does not exist.
+  const double longest = options.seconds + 2 * std::chrono::duration<double>(run.patience).count();
+  while (driving > 0) {
+    run.ledger->follow();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const double took = since(phase.start);
+    if (options.seconds > 0 && took > options.seconds) run.stop = true;
+    if (options.seconds > 0 && took > longest) run.hurry = true;
+    if (signals > 0 || !dead.empty()) run.hurry = run.stop = run.abandoned = true;
+    {
+      const std::lock_guard lock(run.mutex);
+      print_new_failures(run, phase.repeat, phase.printed);
+      if (run.failed > options.most_wrong) run.stop = true;
+    }
+    if (dead.empty()) dead = world.dead_agent();
+    if (dead.empty() && took - reported > options.report) {
+      reported = took;
+      fmt::print("{}", progress(phase.name, run, world, reported, commotion));
+      std::fflush(stdout);
+    }
+  }
+  return dead;
+}
+
+// What is wrong once all flows are over: of the logs, unless an agent died or a flow was wrong, and of the
+// agents' ends.
+uint64_t wrong_in_the_end(const Phase& phase, Run& run, World& world, bool dead) {
+  uint64_t wrong = 0;
+  if (!dead && run.failed == 0) {
+    if (const std::string lines = run.ledger->left_over(); !lines.empty()) {
+      fmt::print("WRONG {}: access-log lines of no flow:\n{}", phase.name, lines);
+      ++wrong;
+    }
+  }
+  for (const std::string& what : world.end()) {
+    fmt::print("WRONG {}: {}\n", phase.name, what);
+    ++wrong;
+  }
+  return wrong;
+}
+
+Outcome run_phase(const Options& options, const std::string& mode, const std::string& interception,
+                  uint64_t first, uint64_t flows, bool& missing) {
+  const std::string name = fmt::format("{:8} {:8}", mode, interception);
+  World world(world_options(options, mode, interception));
+  if (const std::string why = world.missing(); !why.empty()) {
+    fmt::print("{}  NOT RUN: {}\n", name, why);
+    missing = true;
+    return {};
+  }
+  auto ledger = Ledger::open(world.client().log_path(), world.server().log_path());
+  if (!ledger) throw std::runtime_error(ledger.error().message);
+  Run run;
+  run.ledger = ledger->get();
+  plan_run(run, options, world, first, flows);
 
   const bool lanes = mode == "auto" || mode == "sockmap";
   auto commotion = options.calm ? nullptr : std::make_unique<Commotion>(world, options.seed, lanes);
-  const MonotonicTime start = monotonic_now();
+  Phase phase{name, [&](uint64_t number) { return repeat_command(options, mode, interception, number, 1); }};
   std::vector<std::thread> drivers = start_drivers(run, world, options.threads);
   std::atomic<size_t> driving{drivers.size()};
   std::thread joiner([&] {
@@ -134,51 +197,19 @@ Outcome run_phase(const Options& options, const std::string& mode, const std::st
       --driving;
     }
   });
-  std::string dead;
-  size_t printed = 0;
-  double reported = 0;
-  const auto repeat = [&](uint64_t number) { return repeat_command(options, mode, interception, number, 1); };
-  while (driving > 0) {
-    run.ledger->follow();
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (options.seconds > 0 && since(start) > options.seconds) run.stop = true;
-    // What is slower than this by its plan does not exist.
-    if (options.seconds > 0 &&
-        since(start) > options.seconds + 2 * std::chrono::duration<double>(run.patience).count())
-      run.hurry = true;
-    if (signals > 0 || !dead.empty()) run.hurry = run.stop = run.abandoned = true;
-    {
-      const std::lock_guard lock(run.mutex);
-      print_new_failures(run, repeat, printed);
-      if (run.failed > options.most_wrong) run.stop = true;
-    }
-    if (dead.empty()) dead = world.dead_agent();
-    if (dead.empty() && since(start) - reported > options.report) {
-      reported = since(start);
-      fmt::print("{}", progress(phase, run, world, 0, reported, commotion.get()));
-      std::fflush(stdout);
-    }
-  }
+  const std::string dead = watch(phase, run, world, options, commotion.get(), driving);
   joiner.join();
-  const double took = since(start);
-  print_new_failures(run, repeat, printed);
+
+  const double took = since(phase.start);
+  print_new_failures(run, phase.repeat, phase.printed);
   Outcome outcome{run.flows, run.bytes, run.failed, took};
-  std::string last = dead.empty() ? progress(phase, run, world, 0, took, commotion.get()) : "";
+  const std::string last = dead.empty() ? progress(name, run, world, took, commotion.get()) : "";
   commotion.reset();
-  if (dead.empty() && run.failed == 0) {
-    if (const std::string lines = run.ledger->left_over(); !lines.empty()) {
-      fmt::print("WRONG {}: access-log lines of no flow:\n{}", phase, lines);
-      ++outcome.failed;
-    }
-  }
-  for (const std::string& wrong : world.end()) {
-    fmt::print("WRONG {}: {}\n", phase, wrong);
-    ++outcome.failed;
-  }
+  outcome.failed += wrong_in_the_end(phase, run, world, !dead.empty());
   fmt::print("{}", last);
   for (const auto& [kind, count] : run.failed_by_kind)
-    fmt::print("{}  wrong flows of kind {}: {}\n", phase, kind, count);
-  fmt::print("{}  {}: {}\n", phase, outcome.failed == 0 ? "ok" : "WRONG",
+    fmt::print("{}  wrong flows of kind {}: {}\n", name, kind, count);
+  fmt::print("{}  {}: {}\n", name, outcome.failed == 0 ? "ok" : "WRONG",
              repeat_command(options, mode, interception, first, flows));
   std::fflush(stdout);
   return outcome;
