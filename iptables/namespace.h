@@ -1,4 +1,5 @@
-// Working in the network namespace of a pod from outside it, as the CNI plugin and the node role do.
+// Working in the network namespace of a pod from outside of it, as a CNI plugin asks for with
+// --network-namespace.
 #pragma once
 
 #include <functional>

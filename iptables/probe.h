@@ -1,7 +1,7 @@
 // The capture probe: a real connection, made as the proxy's user, that only correct rules bring to the
 // proxy's inbound port (istio tools/istio-iptables/pkg/validation). A client connects from 127.0.0.1 to
-// 127.0.0.6:15002, or [::1] to
-// [::6]:15002; a listener on the proxy's port must see it arrive with that original destination.
+// 127.0.0.6:15002, or from [::1] to [::6]:15002; a listener on the proxy's port must see it arrive with that
+// original destination.
 #pragma once
 
 #include <string>

@@ -1,7 +1,6 @@
 // Readers of single values and of comma lists, shared by flags and environment. Each takes the label of the
-// value
-// ("--proxy-uid", "environment ISTIO_INBOUND_PORTS") for its error. List syntax is Istio's: split at commas,
-// empty items dropped, nothing trimmed. Pure.
+// value ("--proxy-uid", "environment ISTIO_INBOUND_PORTS") for its error. List syntax is Istio's: split at
+// commas, empty items dropped, nothing trimmed. Pure.
 #pragma once
 
 #include <chrono>

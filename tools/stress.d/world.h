@@ -1,7 +1,7 @@
 // Two pods on one node, each with its sidecar and the rules that sockmesh-init writes:
 //
-//   client -> service:PORT -- rules, agent of client-0 -- veth, node, veth -- rules, agent of store-0 ->
-//   server
+//   client ─▶ service:PORT
+//             rules, agent of client-0 ── veth, node, veth ── rules, agent of store-0 ─▶ server
 //
 // The service has a port for each slot of the drivers, and addresses of both families. One thread.
 #pragma once

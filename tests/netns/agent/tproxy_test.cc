@@ -1,7 +1,6 @@
 // Interception mode TPROXY, end to end:
 //
-//   client-0 (no sidecar) ──▶ 15006, transparently: agent of store-0 ──▶ the application, from the client's
-//   address
+//   client-0 (no sidecar) ──▶ 15006, transparently: agent of store-0 ──▶ application, from client-0's address
 #include <sys/socket.h>
 #include <sys/time.h>
 

@@ -1,7 +1,7 @@
 // The compiler: Resources and "which proxy am I" in, Snapshot out. Pure and deterministic: the same resources
 // in any order give the same Snapshot, and it decides as istiod and Envoy together would for everything that
-// concerns TCP (docs/istio.md). `explain`, `analyze`, `apply --plan` and the tests are other
-// callers of it.
+// concerns TCP (docs/istio.md). Asked by the agent, and offline by sockmeshctl's reading commands and
+// `apply --plan`.
 #pragma once
 
 #include <memory>

@@ -3,7 +3,7 @@
 // the target as it was too. What that means for the object is the reader's to say, per field:
 //
 //   in.read("port", port.number, kPort, kRequired);          // false: the caller leaves this entry out
-//   in.read("resolution", entry.resolution, kResolution, kVital);   // broken: the whole object is left out
+//   in.read("resolution", entry.resolution, kResolutions, kVital);  // broken: the whole object is left out
 //
 // A format is a small value with the kind of scalar it wants and how its text becomes a T. Single-threaded.
 #pragma once

@@ -1,6 +1,5 @@
 // The formats of single values in manifests: what text is a port, a host, a duration... Each refuses with a
-// message that quotes the value and says what was expected. Values, any thread. See Fields
-// (fields.h).
+// message that quotes the value and says what was expected. Values, any thread. See Fields (fields.h).
 #pragma once
 
 #include <array>
