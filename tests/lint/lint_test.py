@@ -152,6 +152,15 @@ class LintTest(unittest.TestCase):
         output = self.finds("tables", r"^userspace/README\.md:6: there is no userspace/net/b\.h")
         self.assertNotIn("none.h", output)
 
+    def test_tables_finds_libraries_that_the_picture_of_the_layers_lacks_or_invents(self):
+        self.write("userspace/README.md", "# The agent\n\n```\nserver     the root\n  config   rooms\n    source   a folder\n"
+                                          "  gone     no more\n```\n\n```\nbase   another picture\n```\n")
+        for library in ("server", "config/source", "net"):
+            self.write(f"userspace/{library}/CMakeLists.txt", f"sockmesh_library({library}\n  SOURCES a.cc)\n")
+        output = self.finds("tables", r"^userspace/README\.md: library net is not listed",
+                            r"^userspace/README\.md:7: library gone is listed, and the code has none")
+        self.assertNotIn("base", output)
+
     # --- format ---
 
     def test_format_finds_what_clang_format_would_change_and_fix_mends_it(self):

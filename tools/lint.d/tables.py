@@ -1,12 +1,13 @@
-"""Tables in documents list what the code has: finding codes, commands, exit statuses, ports, fuzz targets, and the files
-in which bounds stand. A table whose other side was not found anywhere is a finding too: it has moved."""
+"""Tables in documents list what the code has: finding codes, commands, exit statuses, ports, fuzz targets, the files in
+which bounds stand, and the libraries that the picture of the layers shows. A table whose other side was not found
+anywhere is a finding too: it has moved."""
 
 import re
 
 from tree import Finding
 
 NAME = "tables"
-ABOUT = "tables in documents list what the code has: finding codes, commands, exit statuses, ports, fuzz targets, bounds"
+ABOUT = "tables in documents list what the code has: finding codes, commands, exit statuses, ports, fuzz targets, bounds, layers"
 
 CODES_IN = "userspace/config/README.md"
 COMMANDS, COMMANDS_IN = "tools/ctl/commands.cc", "tools/ctl/README.md"
@@ -14,10 +15,12 @@ STATUSES, STATUSES_IN = "tools/ctl/command.h", "tools/ctl/README.md"
 PORTS, PORTS_IN = "userspace/model/ports.h", "docs/istio.md"
 FUZZ_IN = "SECURITY.md"
 BOUNDS_IN = "userspace/README.md"
+LAYERS, LAYERS_IN = "userspace/", "userspace/README.md"
 
 
 def check(tree):
-    parts = [_codes(tree), _commands(tree), _statuses(tree), _ports(tree), _fuzz_targets(tree), _bounds(tree)]
+    parts = [_codes(tree), _commands(tree), _statuses(tree), _ports(tree), _fuzz_targets(tree), _bounds(tree),
+             _layers(tree)]
     return f"{sum(count for count, _ in parts)} entries", [one for _, found in parts for one in found]
 
 
@@ -94,3 +97,19 @@ def _bounds(tree):
             if f"{folder}/{where}" not in tree.files:
                 findings.append(Finding(BOUNDS_IN, number, f"there is no {folder}/{where}"))
     return rows, findings
+
+
+def _layers(tree):
+    """The first picture of the page has a line for each library: `  upstream       load balancing, ...`."""
+    picture = re.search(r"^```\n(.*?)^```$", tree.text(LAYERS_IN) if LAYERS_IN in tree.files else "", re.MULTILINE | re.DOTALL)
+    shown, wanted = {}, {}
+    if picture:
+        first = tree.text(LAYERS_IN).count("\n", 0, picture.start(1)) + 1
+        for number, line in enumerate(picture.group(1).splitlines(), start=first):
+            if match := re.match(r" *([a-z]+)  ", line):
+                shown[match.group(1)] = number
+    for name in tree.ending("CMakeLists.txt"):
+        if name.startswith(LAYERS):
+            for library in re.findall(r"\bsockmesh_library\((\S+)", tree.text(name)):
+                wanted |= {part: 1 for part in library.split("/")}
+    return len(wanted), list(_compare(tree, shown, wanted, LAYERS_IN, "library")) if picture else []
