@@ -46,7 +46,7 @@ redis_load() {
   in_pod_start client-0 "$work/benchmark" redis-benchmark -h 10.0.40.1 -c 8 -n 60000 -t set,get -d 256 --csv
   local benchmark=$!
   wait_for "redis-benchmark's connections" flows_open client-0 8
-  sleep 0.3
+  [[ $spliced != true ]] || wait_for "the policy to choose the kernel" any_in_lane client-0 sk_skb
   show "sockmeshctl flows | head -n 6   # of client-0, while redis-benchmark runs" head_of 6 ctl client-0 flows
   [[ $spliced != true ]] || claim "they are spliced: the kernel moves their bytes" any_in_lane client-0 sk_skb
   wait "$benchmark" || { cat "$work/benchmark" && return 1; }
