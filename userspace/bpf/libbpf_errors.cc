@@ -4,7 +4,10 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <sys/capability.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -34,6 +37,19 @@ std::string last_words() {
   return said.empty() ? "" : fmt::format(" ({})", said);
 }
 
+// Without CAP_PERFMON alone the verifier takes what it refuses for a mistake of the program: EINVAL.
+bool has_capabilities() {
+  cap_t own = cap_get_proc();
+  const auto has = [own](cap_value_t one) {
+    cap_flag_value_t set = CAP_CLEAR;
+    return cap_get_flag(own, one, CAP_EFFECTIVE, &set) == 0 && set == CAP_SET;
+  };
+  constexpr std::array<cap_value_t, 3> wanted{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
+  const bool all = std::all_of(wanted.begin(), wanted.end(), has);
+  cap_free(own);
+  return all;
+}
+
 }  // namespace
 
 void listen_to_libbpf() {
@@ -43,13 +59,14 @@ void listen_to_libbpf() {
 
 Error refusal(std::string_view what, int err) {
   Error error = os_error(what, err);
-  if (err == EPERM || err == EACCES)
+  const bool unprivileged = err == EPERM || err == EACCES || (err == EINVAL && !has_capabilities());
+  if (unprivileged)
     error.message +=
         ": expected CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON in the initial user namespace (a user namespace's "
         "own capabilities do not count)";
   if (err == ESRCH || err == ENOENT)
     error.message += ": expected kernel type information, /sys/kernel/btf/vmlinux";
-  if (err == EINVAL) error.message += ": expected Linux 6.1 or later";
+  if (err == EINVAL && !unprivileged) error.message += ": expected Linux 6.1 or later";
   error.message += last_words();
   return error;
 }
