@@ -55,24 +55,27 @@ std::optional<IpAddress> outside_of(const Prefix& block, const std::vector<Prefi
 
 class Builder {
  public:
-  explicit Builder(const model::Snapshot& snapshot) : snapshot_(snapshot) {}
+  Builder(const model::Snapshot& snapshot, const model::DirectTerms& terms)
+      : snapshot_(snapshot), terms_(terms), named_ports_(named_ports()) {}
 
   Destinations build() {
     std::map<uint16_t, Prefixes> by_port;
     for (const auto& [address, listener] : snapshot_.by_address) {
-      if (!address.ip.is_any())
+      if (!address.ip.is_any()) {
         table_.exact.push_back({address, answer(address)});
-      else
+        exact_[address.port].push_back(host(address.ip));
+      } else {
         cut(by_port[address.port], *listener, address.ip.is_v6(), address.port);
+      }
     }
-    // A port that the virtual listener names is a matter of its own, also where no other listener is.
+    // A port that is named anywhere is a matter of its own, also where no other listener is.
     Prefixes any_port;
     if (const model::Listener* rest = snapshot_.virtual_outbound) {
-      for (const model::FilterChain& chain : rest->chains)
-        if (const auto port = chain.match.destination_port) by_port.try_emplace(*port);
-      for (auto& [port, prefixes] : by_port)
+      for (const uint16_t port : named_ports_) {
+        Prefixes& prefixes = by_port[port];
         for (const bool ipv6 : {false, true})
-          if (!prefixes.contains(all_of(ipv6)) && named(*rest, port)) cut(prefixes, *rest, ipv6, port);
+          if (!prefixes.contains(all_of(ipv6))) cut(prefixes, *rest, ipv6, port);
+      }
       for (const bool ipv6 : {false, true}) cut(any_port, *rest, ipv6, 0);
     }
     for (const auto& [port, prefixes] : by_port) answer_all(port, prefixes);
@@ -86,9 +89,19 @@ class Builder {
   }
 
  private:
-  static bool named(const model::Listener& listener, uint16_t port) {
-    return std::any_of(listener.chains.begin(), listener.chains.end(),
-                       [&](const model::FilterChain& chain) { return chain.match.destination_port == port; });
+  // By the virtual listeners, whose own ports are captured from, and by the pod's rules.
+  std::set<uint16_t> named_ports() const {
+    std::set<uint16_t> ports;
+    for (const model::Listener* virtual_one : {snapshot_.virtual_outbound, snapshot_.virtual_inbound}) {
+      if (virtual_one == nullptr) continue;
+      for (const SocketAddress& address : virtual_one->addresses) ports.insert(address.port);
+      for (const model::FilterChain& chain : virtual_one->chains)
+        if (chain.match.destination_port) ports.insert(*chain.match.destination_port);
+    }
+    for (const auto* list : {&terms_.capture_ports, &terms_.excluded_ports, &terms_.included_ports})
+      ports.insert(list->begin(), list->end());
+    ports.erase(0);
+    return ports;
   }
 
   // The blocks between which a listener's answers may differ, for one port or (0) those that none names.
@@ -100,27 +113,22 @@ class Builder {
     for (const model::FilterChain& chain : listener.chains)
       if (!chain.match.destination_port || *chain.match.destination_port == port)
         std::for_each(chain.match.prefix_ranges.begin(), chain.match.prefix_ranges.end(), add);
-    for (const auto* list : {&snapshot_.egress.permit, &snapshot_.egress.block})
+    for (const auto* list : {&snapshot_.egress.permit, &snapshot_.egress.block, &terms_.excluded_ranges,
+                             &terms_.included_ranges})
       std::for_each(list->begin(), list->end(), add);
     for (const IpAddress& own : snapshot_.self_ips) add(host(own));
-    static const std::array kLocal = {
-        Prefix{IpAddress::v4(0x7f000000), 8}, Prefix{IpAddress::v4(0xa9fe0000), 16},
-        host(IpAddress::any(false)),          host(IpAddress::loopback(true)),
-        host(IpAddress::any(true)),           link_local_v6(),
-    };
+    static const std::array kLocal = {Prefix{IpAddress::v4(0x7f000000), 8}, host(IpAddress::any(false)),
+                                      host(IpAddress::loopback(true)), host(IpAddress::any(true))};
     std::for_each(kLocal.begin(), kLocal.end(), add);
   }
 
-  static Prefix link_local_v6() {
-    in6_addr raw{};
-    raw.s6_addr[0] = 0xfe;
-    raw.s6_addr[1] = 0x80;
-    return {IpAddress::v6(raw), 10};
-  }
-
   void answer_all(uint16_t port, const Prefixes& prefixes) {
+    const std::vector<Prefix>& exact = exact_[port];
     for (const Prefix& prefix : prefixes) {
+      // What has an entry of its own is no example of the block.
       std::vector<Prefix> inside;
+      std::copy_if(exact.begin(), exact.end(), std::back_inserter(inside),
+                   [&](const Prefix& one) { return within(one, prefix); });
       for (const Prefix& other : prefixes)
         if (other != prefix && within(other, prefix)) inside.push_back(other);
       if (const auto ip = outside_of(prefix, inside))
@@ -131,11 +139,8 @@ class Builder {
   // A port that nothing in the configuration names: whatever holds for any port holds for it.
   uint16_t unnamed_port() {
     if (unnamed_port_ != 0) return unnamed_port_;
-    std::set<uint16_t> taken;
+    std::set<uint16_t> taken = named_ports_;
     for (const auto& entry : snapshot_.by_address) taken.insert(entry.first.port);
-    if (snapshot_.virtual_outbound != nullptr)
-      for (const model::FilterChain& chain : snapshot_.virtual_outbound->chains)
-        taken.insert(chain.match.destination_port.value_or(0));
     for (unnamed_port_ = 1; taken.contains(unnamed_port_);) ++unnamed_port_;
     return unnamed_port_;
   }
@@ -144,14 +149,14 @@ class Builder {
     model::ConnectionInfo connection;
     connection.destination = destination;
     const model::Decision decision = match(snapshot_, connection);
-    Answer answer{decision.listener, decision.chain, needs_agent(snapshot_, decision)};
-    if (answer.need == model::NeedsAgent::kNothing && model::is_own(snapshot_, destination.ip))
-      answer.need = model::NeedsAgent::kOwnPod;
-    return answer;
+    return {decision.listener, decision.chain, model::not_direct(snapshot_, connection, decision, terms_)};
   }
 
   const model::Snapshot& snapshot_;
+  const model::DirectTerms& terms_;
+  const std::set<uint16_t> named_ports_;
   Destinations table_;
+  std::map<uint16_t, std::vector<Prefix>> exact_;  // by port
   uint16_t unnamed_port_ = 0;
 };
 
@@ -175,6 +180,8 @@ const Answer* Destinations::find(const SocketAddress& destination) const {
   return longest(blocks, 0, destination.ip);
 }
 
-Destinations destinations(const model::Snapshot& snapshot) { return Builder(snapshot).build(); }
+Destinations destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms) {
+  return Builder(snapshot, terms).build();
+}
 
 }  // namespace sockmesh::direct

@@ -5,18 +5,19 @@
 // table points into the snapshot, which has to outlive it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
-#include "model/directness.h"
+#include "model/direct.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::direct {
 
 struct Answer {
   const model::Listener* listener = nullptr;
-  const model::FilterChain* chain = nullptr;  // where it goes, when nothing needs the agent
-  model::NeedsAgent need = model::NeedsAgent::kAnswer;
+  const model::FilterChain* chain = nullptr;  // where it goes, if it may be direct; null: NR
+  std::optional<model::NotDirect> why_not;    // absent: it may
 
   bool operator==(const Answer&) const = default;
 };
@@ -38,6 +39,6 @@ struct Destinations {
   const Answer* find(const SocketAddress& destination) const;
 };
 
-Destinations destinations(const model::Snapshot& snapshot);
+Destinations destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms);
 
 }  // namespace sockmesh::direct

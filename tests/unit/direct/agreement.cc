@@ -37,19 +37,25 @@ IpAddress last_of(const Prefix& prefix) {
 
 class Grid {
  public:
-  explicit Grid(const model::Snapshot& snapshot) {
+  Grid(const model::Snapshot& snapshot, const model::DirectTerms& terms) {
     for (const char* text :
          {"8.8.8.8", "127.0.0.1", "127.255.255.255", "128.0.0.0", "169.254.169.254", "0.0.0.0",
           "255.255.255.255", "::", "::1", "::2", "fe80::1", "2001:db8::1", "ffff::"})
       add(IpAddress::parse(text).value());
     for (const auto& entry : snapshot.by_address) add(entry.first);
-    for (const auto& listener : snapshot.listeners)
+    for (const auto& listener : snapshot.listeners) {
+      for (const SocketAddress& address : listener->addresses) add(address.port);
       for (const model::FilterChain& chain : listener->chains) {
         if (chain.match.destination_port) add(*chain.match.destination_port);
         for (const Prefix& prefix : chain.match.prefix_ranges) add(prefix);
       }
+    }
     for (const auto* list : {&snapshot.egress.permit, &snapshot.egress.block})
       for (const Prefix& prefix : *list) add(prefix);
+    for (const auto* list : {&terms.excluded_ranges, &terms.included_ranges})
+      for (const Prefix& prefix : *list) add(prefix);
+    for (const auto* list : {&terms.capture_ports, &terms.excluded_ports, &terms.included_ports})
+      for (const uint16_t port : *list) add(port);
     for (const IpAddress& own : snapshot.self_ips) add(own);
   }
 
@@ -83,26 +89,25 @@ class Grid {
 
 }  // namespace
 
-Agreement check_agreement(const model::Snapshot& snapshot) {
-  const Destinations table = destinations(snapshot);
+Agreement check_agreement(const model::Snapshot& snapshot, const model::DirectTerms& terms) {
+  const Destinations table = destinations(snapshot, terms);
   Agreement agreement;
-  Grid(snapshot).each([&](const SocketAddress& to) {
+  const auto text = [](const Answer& answer) {
+    return (answer.chain ? answer.chain->name : Text("none")) + ": " +
+           (answer.why_not ? to_string(*answer.why_not) : "direct");
+  };
+  Grid(snapshot, terms).each([&](const SocketAddress& to) {
     model::ConnectionInfo connection;
     connection.destination = to;
     const model::Decision decision = match(snapshot, connection);
-    Answer wanted{decision.listener, decision.chain, needs_agent(snapshot, decision)};
-    if (wanted.need == model::NeedsAgent::kNothing && model::is_own(snapshot, to.ip))
-      wanted.need = model::NeedsAgent::kOwnPod;
+    const Answer wanted{decision.listener, decision.chain, not_direct(snapshot, connection, decision, terms)};
     const Answer* found = table.find(to);
     ++agreement.asked;
     if (found != nullptr && *found == wanted) {
-      agreement.direct += found->need == model::NeedsAgent::kNothing;
+      agreement.direct += !found->why_not;
       return;
     }
-    INFO(to.to_string());
-    INFO("wanted " << (wanted.chain ? wanted.chain->name : "none") << ": " << to_string(wanted.need));
-    if (found != nullptr)
-      INFO("found " << (found->chain ? found->chain->name : "none") << ": " << to_string(found->need));
+    INFO(to.to_string() << " wanted " << text(wanted) << ", found " << (found ? text(*found) : "nothing"));
     REQUIRE(found != nullptr);
     REQUIRE(*found == wanted);
   });

@@ -9,9 +9,9 @@
 namespace sockmesh::direct {
 
 struct Agreement {
-  size_t asked = 0, direct = 0;  // destinations; of these, how many nothing needs the agent for
+  size_t asked = 0, direct = 0;  // destinations; of these, how many may be direct
 };
 // Fails the running test case at the first difference.
-Agreement check_agreement(const model::Snapshot& snapshot);
+Agreement check_agreement(const model::Snapshot& snapshot, const model::DirectTerms& terms = {});
 
 }  // namespace sockmesh::direct

@@ -1,6 +1,6 @@
 // The table of destinations that a connect-time program can look up, against match().
+#include <array>
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <random>
 
 #include "../config/compiler/random_mesh.h"
@@ -10,7 +10,7 @@
 
 using namespace sockmesh;
 using namespace sockmesh::direct;
-using model::NeedsAgent;
+using model::NotDirect;
 
 namespace {
 
@@ -27,7 +27,7 @@ struct World {
   World() {
     add(cluster(model::kPassthroughCluster));
     add(cluster(model::kBlackHoleCluster));
-    auto rest = model::listener(model::kVirtualOutbound, {"0.0.0.0:15001"}, {});
+    auto rest = model::listener(model::kVirtualOutbound, {"0.0.0.0:15009"}, {});
     model::FilterChain loop = model::to(model::kBlackHoleCluster);
     loop.match.destination_port = 15001;
     loop.log = false;
@@ -42,12 +42,31 @@ struct World {
   void add(const std::string& name, const std::string& address, std::vector<model::FilterChain> chains) {
     snapshot.listeners.push_back(model::listener(name, {address}, std::move(chains)));
   }
-  NeedsAgent need(const std::string& to) {
+  std::optional<NotDirect> why_not(const std::string& to) {
     snapshot.index();
-    const Answer* found = destinations(snapshot).find(SocketAddress::parse(to).value());
-    return found != nullptr ? found->need : NeedsAgent::kAnswer;
+    const Answer* found = destinations(snapshot, {}).find(SocketAddress::parse(to).value());
+    REQUIRE(found != nullptr);
+    return found->why_not;
   }
 };
+
+// What the pod's rules leave alone and take, among the addresses and ports of the meshes.
+model::DirectTerms random_terms(std::mt19937_64& random) {
+  const auto sometimes = [&] { return random() % 3 == 0; };
+  const auto port = [&] { return static_cast<uint16_t>(sometimes() ? 1 : 9000 + random() % 4); };
+  const auto block = [&] {
+    static const std::array blocks = {"10.96.0.0/29", "10.50.0.0/16", "0.0.0.0/0",
+                                      "192.0.2.0/24", "::/0",         "fd00::/8"};
+    return Prefix::parse(blocks[random() % blocks.size()]).value();
+  };
+  model::DirectTerms terms;
+  if (sometimes()) terms.capture_ports = {15001, 15006};
+  if (sometimes()) terms.excluded_ports.push_back(port());
+  if (sometimes()) terms.included_ports.push_back(port());
+  if (sometimes()) terms.excluded_ranges.push_back(block());
+  if (sometimes()) terms.included_ranges.push_back(block());
+  return terms;
+}
 
 }  // namespace
 
@@ -60,7 +79,7 @@ TEST_CASE("a table of destinations answers as match does, in any mesh") {
       if (who.role != config::Role::kSidecar) continue;
       const auto snapshot = config::compile(mesh, who);
       INFO("round " << round);
-      const Agreement one = check_agreement(*snapshot);
+      const Agreement one = check_agreement(*snapshot, random_terms(random));
       all.asked += one.asked;
       all.direct += one.direct;
     }
@@ -86,56 +105,17 @@ TEST_CASE("blocks within blocks, exceptions and holes are told apart as match te
   const Agreement agreement = check_agreement(world.snapshot);
   CHECK(agreement.direct > 0);
   CHECK(agreement.direct < agreement.asked);
-  CHECK(world.need("10.1.0.7:9000") == NeedsAgent::kNothing);
-  CHECK(world.need("192.0.2.1:80") == NeedsAgent::kNothing);  // to BlackHoleCluster, at once
-  CHECK(world.need("192.0.2.1:15001") == NeedsAgent::kSilence);
-}
-
-TEST_CASE("what the agent is needed for keeps a connection from being direct") {
-  World world;
-  const auto with = [&](auto change) {
-    model::Cluster made = cluster("db");
-    made.endpoints.push_back({SocketAddress::parse("10.0.1.1:9000").value()});
-    model::FilterChain chain = model::to("db");
-    change(made, chain);
-    world.snapshot.listeners.resize(1);
-    world.add(std::move(made));
-    world.add("10.96.0.1_9000", "10.96.0.1:9000", {chain});
-    return world.need("10.96.0.1:9000");
-  };
-  using model::Cluster;
-  using model::FilterChain;
-  CHECK(with([](Cluster&, FilterChain&) {}) == NeedsAgent::kNothing);
-  CHECK(with([](Cluster&, FilterChain& chain) { chain.match.server_names = {"a.example.com"}; }) ==
-        NeedsAgent::kFirstBytes);
-  CHECK(with([](Cluster&, FilterChain& chain) { chain.log = false; }) == NeedsAgent::kSilence);
-  CHECK(with([](Cluster& db, FilterChain&) { db.proxy_protocol = model::ProxyProtocol::kV2; }) ==
-        NeedsAgent::kProxyProtocol);
-  CHECK(with([](Cluster&, FilterChain& chain) {
-          chain.route.idle_timeout = Duration(std::chrono::seconds(5));
-        }) == NeedsAgent::kTimeLimit);
-  CHECK(with([](Cluster&, FilterChain& chain) { chain.route.idle_timeout = Duration::zero(); }) ==
-        NeedsAgent::kNothing);
-  CHECK(with([](Cluster&, FilterChain& chain) {
-          chain.route.max_connection_duration = Duration(std::chrono::seconds(5));
-        }) == NeedsAgent::kTimeLimit);
-  CHECK(with([](Cluster&, FilterChain& chain) {
-          chain.route.clusters = {{"db", 1}, {"nobody", 1}};
-        }) == NeedsAgent::kCluster);
-  CHECK(with([](Cluster& db, FilterChain&) { db.keepalive = model::Keepalive{}; }) ==
-        NeedsAgent::kSocketOptions);
-  CHECK(with([](Cluster& db, FilterChain&) { db.endpoints.push_back({model::UnixPath{"/run/db"}}); }) ==
-        NeedsAgent::kUnixSocket);
-  CHECK(with([](Cluster& db, FilterChain&) {
-          db.endpoints.push_back({SocketAddress::parse("10.0.0.9:9000").value()});
-        }) == NeedsAgent::kOwnPod);
+  CHECK(world.why_not("10.1.0.7:9000") == std::nullopt);
+  CHECK(world.why_not("192.0.2.1:80") == std::nullopt);  // to BlackHoleCluster, at once
+  CHECK(world.why_not("192.0.2.1:15001") == NotDirect::kUnlogged);
+  CHECK(world.why_not("192.0.2.1:15009") == NotDirect::kCapturePort);
 }
 
 TEST_CASE("connections to the pod itself are not direct") {
   World world;
-  for (const char* to : {"10.0.0.9:80", "[fd00::9]:80", "127.0.0.1:80", "[::1]:80", "169.254.0.1:80"})
-    CHECK(world.need(to) == NeedsAgent::kOwnPod);
-  CHECK(world.need("10.0.0.8:80") == NeedsAgent::kNothing);
+  for (const char* to : {"10.0.0.9:80", "[fd00::9]:80"}) CHECK(world.why_not(to) == NotDirect::kOwnAddress);
+  for (const char* to : {"127.0.0.1:80", "[::1]:80"}) CHECK(world.why_not(to) == NotDirect::kLoopback);
+  CHECK(world.why_not("10.0.0.8:80") == std::nullopt);
 }
 
 TEST_CASE("a block that is covered by smaller ones has no entry of its own") {
@@ -143,6 +123,6 @@ TEST_CASE("a block that is covered by smaller ones has no entry of its own") {
   world.add(cluster("half"));
   world.add("0.0.0.0_9000", "0.0.0.0:9000", {model::to("half", model::in({"0.0.0.0/1", "128.0.0.0/1"}))});
   world.snapshot.index();
-  for (const auto& block : destinations(world.snapshot).blocks)
+  for (const auto& block : destinations(world.snapshot, {}).blocks)
     CHECK_FALSE((block.port == 9000 && block.prefix == Prefix::parse("0.0.0.0/0").value()));
 }
