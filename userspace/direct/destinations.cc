@@ -1,187 +1,200 @@
+// Within one port and IP family the answer of match() changes only at the edges of prefixes: those of the
+// listener's filter chains, of the egress lists, and of what is never direct (loopback, the pod's own
+// addresses, what the rules leave out). They cut the addresses into regions: a prefix without the longer ones
+// inside of it, which is exactly what a longest-prefix lookup finds. So each prefix needs one question, at an
+// address of its region. A region may be empty, when longer prefixes and exact addresses cover it; then no
+// lookup ends there.
+//
+// Ports behave alike too, but for those that somebody names: wildcard listeners, chains of virtualOutbound,
+// the proxy's own ports, ports of the rules. These have entries of their own, and one port that nobody names
+// stands for all others.
 #include "direct/destinations.h"
 
 #include <algorithm>
-#include <map>
-#include <optional>
-#include <set>
+#include <bitset>
+#include <vector>
 
 namespace sockmesh::direct {
 
 namespace {
 
-using Prefixes = std::set<Prefix>;
+using model::NotDirect;
 
-Prefix all_of(bool ipv6) { return {IpAddress::any(ipv6), 0}; }
-Prefix host(const IpAddress& ip) { return {ip, static_cast<uint8_t>(ip.bits())}; }
-
-bool within(const Prefix& inner, const Prefix& outer) {
-  return inner.length >= outer.length && outer.contains(inner.address);
-}
-
-// The upper or lower half of a block. Nothing where IPv6 begins to mean IPv4: no such address is ever asked
-// for as IPv6.
-std::optional<Prefix> half(const Prefix& whole, bool upper) {
-  std::array<uint8_t, 16> bytes = whole.address.bytes();
-  if (upper) bytes[whole.length / 8] |= static_cast<uint8_t>(0x80u >> (whole.length % 8));
-  IpAddress address;
-  if (whole.address.is_v6()) {
-    in6_addr raw;
-    std::copy(bytes.begin(), bytes.end(), raw.s6_addr);
-    address = IpAddress::v6(raw);
-    if (!address.is_v6()) return std::nullopt;
-  } else {
-    in_addr raw;
-    std::copy_n(bytes.begin(), sizeof raw.s_addr, reinterpret_cast<uint8_t*>(&raw.s_addr));
-    address = IpAddress::v4(raw);
-  }
-  return Prefix{address, static_cast<uint8_t>(whole.length + 1)};
-}
-
-// An address of the block that none of `inside` has; nothing when they cover it.
-std::optional<IpAddress> outside_of(const Prefix& block, const std::vector<Prefix>& inside) {
-  if (inside.empty()) return block.address;
-  if (std::any_of(inside.begin(), inside.end(), [&](const Prefix& one) { return one == block; }))
-    return std::nullopt;
-  for (const bool upper : {false, true}) {
-    const auto part = half(block, upper);
-    if (!part) continue;
-    std::vector<Prefix> rest;
-    std::copy_if(inside.begin(), inside.end(), std::back_inserter(rest),
-                 [&](const Prefix& one) { return within(one, *part); });
-    if (const auto found = outside_of(*part, rest)) return found;
+std::optional<IpAddress> successor(const IpAddress& ip) {
+  std::array<uint8_t, 16> bytes = ip.bytes();
+  for (size_t i = static_cast<size_t>(ip.bits()) / 8; i-- > 0;) {
+    if (++bytes[i] != 0) {
+      if (ip.is_v4())
+        return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
+                             bytes[3]);
+      in6_addr next;
+      std::copy(bytes.begin(), bytes.end(), next.s6_addr);
+      return IpAddress::v6(next);
+    }
   }
   return std::nullopt;
 }
 
+// The last address of a block.
+IpAddress last_of(const Prefix& block) {
+  std::array<uint8_t, 16> bytes = block.address.bytes();
+  for (int bit = block.length; bit < block.address.bits(); ++bit)
+    bytes[static_cast<size_t>(bit) / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
+  if (block.address.is_v4())
+    return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
+                         bytes[3]);
+  in6_addr last;
+  std::copy(bytes.begin(), bytes.end(), last.s6_addr);
+  return IpAddress::v6(last);
+}
+
+Prefix host(const IpAddress& ip) { return {ip, static_cast<uint8_t>(ip.bits())}; }
+
 class Builder {
  public:
-  Builder(const model::Snapshot& snapshot, const model::DirectTerms& terms)
-      : snapshot_(snapshot), terms_(terms), named_ports_(named_ports()) {}
+  Builder(const model::Snapshot& snapshot, const model::DirectTerms& terms, RouteNumbers& routes)
+      : snapshot_(snapshot), terms_(terms), routes_(routes) {}
 
   Destinations build() {
-    std::map<uint16_t, Prefixes> by_port;
+    if (snapshot_.virtual_outbound == nullptr) return {};  // nothing is captured
+    made_.exact.reserve(snapshot_.by_address.size());
     for (const auto& [address, listener] : snapshot_.by_address) {
-      if (!address.ip.is_any()) {
-        table_.exact.push_back({address, answer(address)});
-        exact_[address.port].push_back(host(address.ip));
-      } else {
-        cut(by_port[address.port], *listener, address.ip.is_v6(), address.port);
-      }
+      used_ports_.set(address.port);
+      if (!address.ip.is_any()) made_.exact.emplace(address, ask(address));
     }
-    // A port that is named anywhere is a matter of its own, also where no other listener is.
-    Prefixes any_port;
-    if (const model::Listener* rest = snapshot_.virtual_outbound) {
-      for (const uint16_t port : named_ports_) {
-        Prefixes& prefixes = by_port[port];
-        for (const bool ipv6 : {false, true})
-          if (!prefixes.contains(all_of(ipv6))) cut(prefixes, *rest, ipv6, port);
-      }
-      for (const bool ipv6 : {false, true}) cut(any_port, *rest, ipv6, 0);
-    }
-    for (const auto& [port, prefixes] : by_port) answer_all(port, prefixes);
-    answer_all(0, any_port);
-    const auto by_address = [](const auto& a, const auto& b) { return a.address < b.address; };
-    std::sort(table_.exact.begin(), table_.exact.end(), by_address);
-    std::sort(table_.blocks.begin(), table_.blocks.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.port, a.prefix) < std::tie(b.port, b.prefix);
-    });
-    return std::move(table_);
+    for (const bool ipv6 : {false, true}) add_family(ipv6);
+    return std::move(made_);
   }
 
  private:
-  // By the virtual listeners, whose own ports are captured from, and by the pod's rules.
-  std::set<uint16_t> named_ports() const {
-    std::set<uint16_t> ports;
-    for (const model::Listener* virtual_one : {snapshot_.virtual_outbound, snapshot_.virtual_inbound}) {
-      if (virtual_one == nullptr) continue;
-      for (const SocketAddress& address : virtual_one->addresses) ports.insert(address.port);
-      for (const model::FilterChain& chain : virtual_one->chains)
-        if (chain.match.destination_port) ports.insert(*chain.match.destination_port);
-    }
-    for (const auto* list : {&terms_.capture_ports, &terms_.excluded_ports, &terms_.included_ports})
-      ports.insert(list->begin(), list->end());
-    ports.erase(0);
-    return ports;
-  }
-
-  // The blocks between which a listener's answers may differ, for one port or (0) those that none names.
-  void cut(Prefixes& into, const model::Listener& listener, bool ipv6, uint16_t port) const {
-    const auto add = [&](const Prefix& prefix) {
-      if (prefix.address.is_v6() == ipv6) into.insert(prefix);
-    };
-    add(all_of(ipv6));
-    for (const model::FilterChain& chain : listener.chains)
-      if (!chain.match.destination_port || *chain.match.destination_port == port)
-        std::for_each(chain.match.prefix_ranges.begin(), chain.match.prefix_ranges.end(), add);
-    for (const auto* list : {&snapshot_.egress.permit, &snapshot_.egress.block, &terms_.excluded_ranges,
-                             &terms_.included_ranges})
-      std::for_each(list->begin(), list->end(), add);
-    for (const IpAddress& own : snapshot_.self_ips) add(host(own));
-    static const std::array kLocal = {Prefix{IpAddress::v4(0x7f000000), 8}, host(IpAddress::any(false)),
-                                      host(IpAddress::loopback(true)), host(IpAddress::any(true))};
-    std::for_each(kLocal.begin(), kLocal.end(), add);
-  }
-
-  void answer_all(uint16_t port, const Prefixes& prefixes) {
-    const std::vector<Prefix>& exact = exact_[port];
-    for (const Prefix& prefix : prefixes) {
-      // What has an entry of its own is no example of the block.
-      std::vector<Prefix> inside;
-      std::copy_if(exact.begin(), exact.end(), std::back_inserter(inside),
-                   [&](const Prefix& one) { return within(one, prefix); });
-      for (const Prefix& other : prefixes)
-        if (other != prefix && within(other, prefix)) inside.push_back(other);
-      if (const auto ip = outside_of(prefix, inside))
-        table_.blocks.push_back({port, prefix, answer({*ip, port != 0 ? port : unnamed_port()})});
-    }
-  }
-
-  // A port that nothing in the configuration names: whatever holds for any port holds for it.
-  uint16_t unnamed_port() {
-    if (unnamed_port_ != 0) return unnamed_port_;
-    std::set<uint16_t> taken = named_ports_;
-    for (const auto& entry : snapshot_.by_address) taken.insert(entry.first.port);
-    for (unnamed_port_ = 1; taken.contains(unnamed_port_);) ++unnamed_port_;
-    return unnamed_port_;
-  }
-
-  Answer answer(const SocketAddress& destination) const {
+  Verdict ask(const SocketAddress& destination) {
+    if (const auto reason = not_direct(snapshot_, destination, terms_)) return {reason, 0};
     model::ConnectionInfo connection;
     connection.destination = destination;
     const model::Decision decision = match(snapshot_, connection);
-    return {decision.listener, decision.chain, model::not_direct(snapshot_, connection, decision, terms_)};
+    if (decision.needs_inspection) return {NotDirect::kFirstBytes, 0};
+    if (decision.listener == nullptr || decision.chain == nullptr) return {NotDirect::kNoFilterChain, 0};
+    if (const auto reason = not_direct(*decision.listener, *decision.chain, terms_)) return {reason, 0};
+    return {std::nullopt, routes_.of(*decision.listener, *decision.chain, destination.ip.is_v6())};
+  }
+
+  void add_family(bool ipv6) {
+    const IpAddress any = IpAddress::any(ipv6);
+    std::vector<Prefix> common{{any, 0}, host(any)};
+    common.push_back(ipv6 ? host(IpAddress::loopback(true)) : Prefix{IpAddress::v4(0x7f000000), 8});
+    for (const IpAddress& own : snapshot_.self_ips)
+      if (own.is_v6() == ipv6) common.push_back(host(own));
+    for (const auto* list : {&snapshot_.egress.permit, &snapshot_.egress.block, &terms_.excluded_ranges,
+                             &terms_.included_ranges})
+      add_blocks(*list, ipv6, common);
+
+    std::bitset<65536> ports;
+    for (const auto& [address, listener] : snapshot_.by_address)
+      if (address.ip == any) ports.set(address.port);
+    for (const auto* listener : {snapshot_.virtual_outbound, snapshot_.virtual_inbound})
+      if (listener != nullptr)
+        for (const SocketAddress& address : listener->addresses) ports.set(address.port);
+    for (const model::FilterChain& chain : snapshot_.virtual_outbound->chains)
+      if (chain.match.destination_port) ports.set(*chain.match.destination_port);
+    for (const auto* list : {&terms_.capture_ports, &terms_.excluded_ports, &terms_.included_ports})
+      for (const uint16_t port : *list) ports.set(port);
+
+    for (uint32_t port = 1; port < ports.size(); ++port)
+      if (ports[port])
+        add_regions(static_cast<uint16_t>(port), static_cast<uint16_t>(port), cuts(port, any, common));
+    // One that nobody names stands for all.
+    ports |= used_ports_;
+    for (uint32_t port = 1; port < ports.size(); ++port)
+      if (!ports[port]) return add_regions(0, static_cast<uint16_t>(port), cuts(port, any, common));
+  }
+
+  static void add_blocks(const std::vector<Prefix>& from, bool ipv6, std::vector<Prefix>& to) {
+    for (const Prefix& block : from)
+      if (block.address.is_v6() == ipv6) to.push_back(block);
+  }
+
+  // Sorted: a block comes before those inside of it.
+  std::vector<Prefix> cuts(uint32_t port, const IpAddress& any, std::vector<Prefix> made) const {
+    const auto found = snapshot_.by_address.find({any, static_cast<uint16_t>(port)});
+    const model::Listener& listener =
+        found == snapshot_.by_address.end() ? *snapshot_.virtual_outbound : *found->second;
+    for (const model::FilterChain& chain : listener.chains)
+      add_blocks(chain.match.prefix_ranges, any.is_v6(), made);
+    std::sort(made.begin(), made.end());
+    made.erase(std::unique(made.begin(), made.end()), made.end());
+    return made;
+  }
+
+  // `key` is the port of the entries, `port` the one to ask with.
+  void add_regions(uint16_t key, uint16_t port, const std::vector<Prefix>& blocks) {
+    struct Entry {
+      Prefix block;
+      Verdict verdict;
+    };
+    std::vector<Entry> around;  // entries that contain the block, the longest last
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      while (!around.empty() && !around.back().block.contains(blocks[i].address)) around.pop_back();
+      bool given_up = false;
+      const auto ip = address_in_region(blocks, i, port, given_up);
+      if (!ip && !given_up) continue;
+      const Verdict verdict = ip ? ask({*ip, port}) : Verdict{NotDirect::kNotCaptured, 0};
+      // What the lookup would find anyway needs no entry.
+      if (!around.empty() && around.back().verdict == verdict) continue;
+      around.push_back({blocks[i], verdict});
+      made_.prefixes.emplace(PortPrefix{key, blocks[i]}, verdict);
+    }
+  }
+
+  // An address of blocks[at] that no longer block and no exact entry has.
+  std::optional<IpAddress> address_in_region(const std::vector<Prefix>& blocks, size_t at, uint16_t port,
+                                             bool& given_up) const {
+    const Prefix& region = blocks[at];
+    std::optional<IpAddress> ip = region.address;
+    for (size_t next = at + 1; ip && region.contains(*ip);) {
+      if (ip->is_v6() != region.address.is_v6()) break;
+      if (next < blocks.size() && blocks[next].address <= *ip) {
+        if (blocks[next].contains(*ip)) ip = successor(last_of(blocks[next]));
+        ++next;
+      } else if (made_.exact.contains({*ip, port})) {
+        ip = successor(*ip);
+      } else {
+        return ip;
+      }
+    }
+    // IPv4-mapped addresses in the middle of an IPv6 block have no spelling as such.
+    given_up = ip && ip->is_v6() != region.address.is_v6();
+    return std::nullopt;
   }
 
   const model::Snapshot& snapshot_;
   const model::DirectTerms& terms_;
-  const std::set<uint16_t> named_ports_;
-  Destinations table_;
-  std::map<uint16_t, std::vector<Prefix>> exact_;  // by port
-  uint16_t unnamed_port_ = 0;
+  RouteNumbers& routes_;
+  Destinations made_;
+  std::bitset<65536> used_ports_;  // by some listener
 };
 
-const Answer* longest(const std::vector<Destinations::Block>& blocks, uint16_t port, const IpAddress& ip) {
-  const auto [begin, end] = std::equal_range(blocks.begin(), blocks.end(), Destinations::Block{port, {}, {}},
-                                             [](const auto& a, const auto& b) { return a.port < b.port; });
-  const Destinations::Block* best = nullptr;
-  for (auto at = begin; at != end; ++at)
-    if (at->prefix.contains(ip) && (best == nullptr || at->prefix.length > best->prefix.length)) best = &*at;
-  return best != nullptr ? &best->answer : nullptr;
+const Verdict* longest_prefix(const Destinations& destinations, uint16_t port, const IpAddress& ip) {
+  for (int bits = ip.bits(); bits >= 0; --bits) {
+    const auto found = destinations.prefixes.find({port, {ip.masked(bits), static_cast<uint8_t>(bits)}});
+    if (found != destinations.prefixes.end()) return &found->second;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-const Answer* Destinations::find(const SocketAddress& destination) const {
-  const auto at =
-      std::lower_bound(exact.begin(), exact.end(), destination,
-                       [](const Exact& one, const SocketAddress& to) { return one.address < to; });
-  if (at != exact.end() && at->address == destination) return &at->answer;
-  if (const Answer* found = longest(blocks, destination.port, destination.ip)) return found;
-  return longest(blocks, 0, destination.ip);
+Destinations make_destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms,
+                               RouteNumbers& routes) {
+  return Builder(snapshot, terms, routes).build();
 }
 
-Destinations destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms) {
-  return Builder(snapshot, terms).build();
+Verdict lookup(const Destinations& destinations, const SocketAddress& destination) {
+  if (const auto found = destinations.exact.find(destination); found != destinations.exact.end())
+    return found->second;
+  if (const Verdict* verdict = longest_prefix(destinations, destination.port, destination.ip))
+    return *verdict;
+  if (const Verdict* verdict = longest_prefix(destinations, 0, destination.ip)) return *verdict;
+  return {NotDirect::kNotCaptured, 0};
 }
 
 }  // namespace sockmesh::direct

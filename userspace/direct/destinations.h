@@ -1,44 +1,43 @@
-// Destinations: where outbound connections go, by their destination address alone, as a table that three
-// look-ups answer: an exact address and port, else the longest prefix of that port, else the longest prefix
-// of any port. That is what a program at connect() can do (docs/direct.md#decisions). The answers are
-// match()'s, asked once for each region in which they cannot differ: there is no second opinion. Pure; the
-// table points into the snapshot, which has to outlive it.
+// Destinations: where a connect() may go, as a table that is asked without the configuration: addresses with
+// their port, and prefixes for one port or for all. It is not a second match(): an entry stands for a region
+// of destinations that match() cannot tell apart, and match() was asked at one of them. Values, any thread.
 #pragma once
 
+#include <compare>
+#include <cstdint>
+#include <map>
 #include <optional>
-#include <vector>
 
 #include "base/address.h"
+#include "base/flat_map.h"
+#include "direct/route_numbers.h"
 #include "model/direct.h"
-#include "model/snapshot.h"
 
 namespace sockmesh::direct {
 
-struct Answer {
-  const model::Listener* listener = nullptr;
-  const model::FilterChain* chain = nullptr;  // where it goes, if it may be direct; null: NR
-  std::optional<model::NotDirect> why_not;    // absent: it may
+struct Verdict {
+  std::optional<model::NotDirect> intercept;  // absent: by the route
+  uint32_t route = 0;
+  bool operator==(const Verdict&) const = default;
+};
 
-  bool operator==(const Answer&) const = default;
+struct PortPrefix {
+  uint16_t port = 0;  // 0: every port
+  Prefix prefix;
+  auto operator<=>(const PortPrefix&) const = default;
 };
 
 struct Destinations {
-  struct Exact {
-    SocketAddress address;
-    Answer answer;
-  };
-  struct Block {
-    uint16_t port = 0;  // 0: any
-    Prefix prefix;
-    Answer answer;
-  };
-  std::vector<Exact> exact;   // by address
-  std::vector<Block> blocks;  // by port, then prefix
-
-  // What the kernel finds, or null: then the agent is asked.
-  const Answer* find(const SocketAddress& destination) const;
+  FlatMap<SocketAddress, Verdict> exact;
+  std::map<PortPrefix, Verdict> prefixes;
 };
 
-Destinations destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms);
+// `routes` gives the numbers, and remembers what they stand for.
+Destinations make_destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms,
+                               RouteNumbers& routes);
+
+// As the kernel asks: the exact address; the longest prefix of the port; the longest prefix of every port.
+// No hit: it is not captured, or nothing is known, and the connection is left to the rules.
+Verdict lookup(const Destinations& destinations, const SocketAddress& destination);
 
 }  // namespace sockmesh::direct

@@ -90,6 +90,8 @@ const char* to_string(NotDirect reason) {
       return "unix_endpoint";
     case NotDirect::kOwnEndpoint:
       return "own_endpoint";
+    case NotDirect::kOtherPort:
+      return "other_port";
     case NotDirect::kOtherFamily:
       return "other_family";
     case NotDirect::kNamesPending:
@@ -142,6 +144,8 @@ const char* describe(NotDirect reason) {
       return "an endpoint is a Unix socket";
     case NotDirect::kOwnEndpoint:
       return "an endpoint is the pod itself, to which the proxy delivers";
+    case NotDirect::kOtherPort:
+      return "the address stays and the port is replaced (targetPort)";
     case NotDirect::kOtherFamily:
       return "an endpoint is of the other IP family, which the application's socket cannot reach";
     case NotDirect::kNamesPending:
@@ -182,7 +186,8 @@ std::optional<NotDirect> not_direct(const Snapshot& snapshot, const Cluster* clu
   if (cluster->proxy_protocol != ProxyProtocol::kNone) return NotDirect::kSendsProxyProtocol;
   if (cluster->keepalive) return NotDirect::kKeepalive;
   if (cluster->bind_source_v4 || cluster->bind_source_v6) return NotDirect::kBindSource;
-  if (cluster->type == ClusterType::kOriginalDst) return std::nullopt;
+  if (cluster->type == ClusterType::kOriginalDst)
+    return cluster->original_dst_port ? std::optional(NotDirect::kOtherPort) : std::nullopt;
   if (hash_source_ip && hashes(cluster->lb) && !source_address(snapshot, ipv6))
     return NotDirect::kSourceUnknown;
   return endpoints_of(snapshot, *cluster, ipv6);

@@ -36,6 +36,7 @@ enum class NotDirect : uint8_t {
   kBindSource,
   kUnixEndpoint,
   kOwnEndpoint,    // an endpoint is the pod itself: its inbound side would not be asked
+  kOtherPort,      // dialled at another port than the application's
   kOtherFamily,    // an endpoint of the other IP family than the destination
   kNamesPending,   // names not resolved yet
   kSourceUnknown,  // hashed by a source address that is not known before the connect
@@ -44,15 +45,18 @@ enum class NotDirect : uint8_t {
   kMovedInbound,    // delivered to another address or port than was dialled
   kMaxConnections,  // a bound that only who accepts can keep
 };
-inline constexpr std::array kAllNotDirect{
-    NotDirect::kNotCaptured,        NotDirect::kLoopback,      NotDirect::kOwnAddress,
-    NotDirect::kCapturePort,        NotDirect::kBoundByProxy,  NotDirect::kFirstBytes,
-    NotDirect::kNoFilterChain,      NotDirect::kUnlogged,      NotDirect::kAcceptsProxyProtocol,
-    NotDirect::kIdleTimeout,        NotDirect::kMaxDuration,   NotDirect::kNoCluster,
-    NotDirect::kSendsProxyProtocol, NotDirect::kKeepalive,     NotDirect::kBindSource,
-    NotDirect::kUnixEndpoint,       NotDirect::kOwnEndpoint,   NotDirect::kOtherFamily,
-    NotDirect::kNamesPending,       NotDirect::kSourceUnknown, NotDirect::kTooMany,
-    NotDirect::kMovedInbound,       NotDirect::kMaxConnections};
+inline constexpr std::array kAllNotDirect{NotDirect::kNotCaptured,          NotDirect::kLoopback,
+                                          NotDirect::kOwnAddress,           NotDirect::kCapturePort,
+                                          NotDirect::kBoundByProxy,         NotDirect::kFirstBytes,
+                                          NotDirect::kNoFilterChain,        NotDirect::kUnlogged,
+                                          NotDirect::kAcceptsProxyProtocol, NotDirect::kIdleTimeout,
+                                          NotDirect::kMaxDuration,          NotDirect::kNoCluster,
+                                          NotDirect::kSendsProxyProtocol,   NotDirect::kKeepalive,
+                                          NotDirect::kBindSource,           NotDirect::kUnixEndpoint,
+                                          NotDirect::kOwnEndpoint,          NotDirect::kOtherPort,
+                                          NotDirect::kOtherFamily,          NotDirect::kNamesPending,
+                                          NotDirect::kSourceUnknown,        NotDirect::kTooMany,
+                                          NotDirect::kMovedInbound,         NotDirect::kMaxConnections};
 const char* to_string(NotDirect reason);  // a word, for scripts: "first_bytes"
 const char* describe(NotDirect reason);   // for people: "its filter chain depends on the first bytes (...)"
 

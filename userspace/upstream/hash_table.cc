@@ -41,6 +41,17 @@ class Ring : public HashTable {
         std::lower_bound(points_.begin(), points_.end(), std::pair<uint64_t, uint32_t>{hash, 0});
     return point == points_.end() ? points_.front().second : point->second;
   }
+  // A point has what lies between it and the one before; the first also what lies behind the last.
+  std::vector<double> shares(size_t hosts) const override {
+    std::vector<double> out(hosts);
+    uint64_t before = 0;
+    for (const auto& [hash, host] : points_) {
+      out[host] += static_cast<double>(hash - before) * 0x1p-64;
+      before = hash;
+    }
+    out[points_.front().second] += static_cast<double>(UINT64_MAX - before) * 0x1p-64;
+    return out;
+  }
 
  private:
   std::vector<std::pair<uint64_t, uint32_t>> points_;
@@ -78,6 +89,11 @@ class Maglev : public HashTable {
     }
   }
   size_t at(uint64_t hash) const override { return table_[hash % table_.size()]; }
+  std::vector<double> shares(size_t hosts) const override {
+    std::vector<double> out(hosts);
+    for (const uint32_t host : table_) out[host] += 1.0 / static_cast<double>(table_.size());
+    return out;
+  }
 
  private:
   static constexpr uint32_t kFree = UINT32_MAX;

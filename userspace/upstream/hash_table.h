@@ -18,6 +18,8 @@ class HashTable {
  public:
   virtual ~HashTable() = default;
   virtual size_t at(uint64_t hash) const = 0;  // index of a host
+  // Which part of all hashes leads to each of the hosts it was made for; sums to 1.
+  virtual std::vector<double> shares(size_t hosts) const = 0;
 };
 
 // At least `minimum_size` points (0: Istio's 1024), spread by weight; at most 8 Mi (Envoy's bound).

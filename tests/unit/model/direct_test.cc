@@ -160,6 +160,11 @@ const std::vector<Row> kRows = {
     {"unix_endpoint", [](Mesh& m) { m.cluster->endpoints.push_back(endpoint(UnixPath{"/run/x"})); }},
     {"own_endpoint", [](Mesh& m) { m.cluster->endpoints.push_back(at("10.1.0.9:80")); }},
     {"own_endpoint", [](Mesh& m) { m.cluster->endpoints.push_back(at("127.0.0.1:80")); }},
+    {"other_port",
+     [](Mesh& m) {
+       m.cluster->type = ClusterType::kOriginalDst;
+       m.cluster->original_dst_port = 8443;
+     }},
     {"other_family", [](Mesh& m) { m.cluster->endpoints.push_back(at("[fd01::2]:80")); }},
     {"other_family", [](Mesh& m) { m.cluster_v6->endpoints.push_back(at("10.1.0.1:80")); }, "[fd00::1]:80"},
     {"direct",
