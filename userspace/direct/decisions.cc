@@ -29,104 +29,67 @@ Decided decide(const Tables& tables, const SocketAddress& destination) {
 }
 
 Tables Decisions::make(const model::SnapshotPtr& snapshot, MonotonicTime now) {
-  snapshot_ = snapshot;
+  // Kept until the end: what is known of its listeners is known by their addresses.
+  const model::SnapshotPtr before = std::exchange(snapshot_, snapshot);
   now_ = now;
-  valid_until_ = MonotonicTime::max();
-  ++round_;
-  Tables tables;
-  tables.destinations = make_destinations(*snapshot, terms_, route_numbers_);
-  numbered_ = route_numbers_.routes();
-  tables.routes.reserve(numbered_.size());
-  tables.clusters.reserve(numbered_.size());
-  for (const NumberedRoute& route : numbered_)
-    tables.routes.emplace(route.number, route_value(route, tables));
-
-  std::vector<ClusterKey> gone;
-  for (const auto& [key, known] : clusters_)
-    if (known.round != round_) gone.push_back(key);
-  for (const ClusterKey& key : gone) {
-    const auto at = clusters_.find(key);
-    for (const LiveKey& live : at->second.held) live_numbers_.let_go(live);
-    cluster_numbers_.let_go(key);
-    clusters_.erase(at);
+  update(tables_.destinations, before.get(), *snapshot, terms_, route_numbers_);
+  for (const uint32_t number : route_numbers_.end_round()) {
+    const auto at = routes_.find(number);
+    let_go(at->second.clusters);
+    routes_.erase(at);
+    tables_.routes.erase(tables_.routes.find(number));
   }
-  route_numbers_.end_round();
+  const Names changed = refresh_clusters();
+  route_numbers_.for_each([&](const NumberedRoute& route) { refresh_route(route, changed); });
+  drop_unused_clusters();
   cluster_numbers_.end_generation();
   live_numbers_.end_generation();
-  return tables;
+  return tables_;
 }
 
-RouteValuePtr Decisions::route_value(const NumberedRoute& route, Tables& tables) {
-  const model::Route& from = route.chain->route;
-  const auto intercepted = [](NotDirect reason) {
-    RouteValue value;
-    value.intercept = reason;
-    return std::make_shared<const RouteValue>(std::move(value));
-  };
-  RouteValue value;
-  uint64_t sum = 0;
-  std::vector<std::pair<uint32_t, ClusterValuePtr>> drawn;
-  const auto add = [&](const model::WeightedCluster& part, uint32_t weight) -> std::optional<NotDirect> {
-    const Known* cluster = known(part.cluster, route);
-    if (cluster == nullptr) return NotDirect::kNoCluster;
-    if (const auto reason = cluster->intercept[route.ipv6 ? 1 : 0]) return reason;
-    sum += weight;
-    if (sum > UINT32_MAX || value.parts.size() == kMaxParts) return NotDirect::kTooMany;
-    value.parts.push_back({cluster->number, static_cast<uint32_t>(sum)});
-    drawn.emplace_back(cluster->number, cluster->value);
-    return std::nullopt;
-  };
-  // As draw(): one alone takes everything, and the first when nobody has a weight.
-  const bool weighted = from.clusters.size() > 1 &&
-                        std::any_of(from.clusters.begin(), from.clusters.end(),
-                                    [](const model::WeightedCluster& part) { return part.weight > 0; });
-  if (!weighted) {
-    if (const auto reason = add(from.clusters.front(), 1)) return intercepted(*reason);
-  } else {
-    for (const model::WeightedCluster& part : from.clusters)
-      if (part.weight > 0)
-        if (const auto reason = add(part, part.weight)) return intercepted(*reason);
-  }
-  if (terms_.ends_flows) {
-    const Duration idle = from.idle_timeout.value_or(std::chrono::hours(1));  // Envoy's, where none is set
-    if (idle.count() > 0) value.idle_timeout = idle;
-    if (from.max_connection_duration && from.max_connection_duration->count() > 0)
-      value.max_connection_duration = from.max_connection_duration;
-  }
-  for (auto& [number, cluster] : drawn) tables.clusters.emplace(number, std::move(cluster));
-  return std::make_shared<const RouteValue>(std::move(value));
+std::vector<NumberedRoute> Decisions::routes() const {
+  std::vector<NumberedRoute> all;
+  route_numbers_.for_each([&](const NumberedRoute& route) { all.push_back(route); });
+  return all;
 }
 
-Decisions::Known* Decisions::known(const Text& name, const NumberedRoute& route) {
-  const auto found = snapshot_->clusters.find(name);
-  if (found == snapshot_->clusters.end()) return nullptr;
-  const model::ClusterPtr& cluster = found->second;
-  const bool by_source = route.chain->route.hash_source_ip && hashes(*cluster);
-  const ClusterKey key{name, by_source, by_source && route.ipv6};
-  const auto [at, fresh] = clusters_.emplace(key, Known());
-  Known& known = at->second;
-  if (fresh) known.number = cluster_numbers_.hold(key);
-  if (known.round == round_) return &known;
-  known.round = round_;
-  const uint64_t names = is_dns(*cluster) ? names_.version() : 0;
-  if (known.cluster != cluster || known.names_version != names || now_ >= known.valid_until ||
-      known.health_version != known.state->health_version() || known.own != snapshot_->self_ips) {
-    if (known.cluster != cluster) known.state = registry_.get(name);
-    known.cluster = cluster;
-    known.names_version = names;
-    known.health_version = known.state->health_version();
-    known.own = snapshot_->self_ips;
-    refresh(key, route, known);
-  }
-  valid_until_ = std::min(valid_until_, known.valid_until);
-  return &known;
+bool Decisions::is_stale(const Known& known, const model::ClusterPtr& cluster) const {
+  return known.cluster != cluster || now_ >= known.valid_until ||
+         known.health_version != known.state->health_version() ||
+         (is_dns(*cluster) && known.names_version != names_.version()) || known.own != snapshot_->self_ips;
 }
 
-void Decisions::refresh(const ClusterKey& key, const NumberedRoute& route, Known& known) {
-  const model::Cluster& cluster = *known.cluster;
+// Returns the names of those whose routes have to be looked at again.
+Decisions::Names Decisions::refresh_clusters() {
+  Names changed;
+  valid_until_ = MonotonicTime::max();
+  for (auto& [key, known] : clusters_) {
+    const auto found = snapshot_->clusters.find(key.name);
+    if (found == snapshot_->clusters.end()) {
+      changed.emplace(key.name, true);
+      continue;
+    }
+    if (is_stale(known, found->second)) {
+      const auto intercept = known.intercept;
+      // A route that hashes the source asks for another variant then.
+      const bool other_variant = hashes(*known.cluster) != hashes(*found->second);
+      refresh(key, found->second, known);
+      if (other_variant || intercept != known.intercept) changed.emplace(key.name, true);
+    }
+    valid_until_ = std::min(valid_until_, known.valid_until);
+  }
+  return changed;
+}
+
+void Decisions::refresh(const ClusterKey& key, const model::ClusterPtr& at, Known& known) {
+  const model::Cluster& cluster = *at;
+  if (known.cluster != at) known.state = registry_.get(key.name);
+  known.cluster = at;
+  known.names_version = names_.version();
+  known.health_version = known.state->health_version();
+  known.own = snapshot_->self_ips;
   const upstream::Expanded expanded = upstream::expand(cluster, *known.state, names_, now_);
   known.valid_until = direct::valid_until(cluster, expanded.hosts, now_);
-  const std::vector<LiveKey> before = std::exchange(known.held, {});
   for (const bool ipv6 : {false, true})
     known.intercept[ipv6 ? 1 : 0] = not_direct(*snapshot_, &cluster, ipv6, key.by_source);
 
@@ -136,7 +99,7 @@ void Decisions::refresh(const ClusterKey& key, const NumberedRoute& route, Known
   });
   if (only_sockets)
     value = cluster_value(cluster, expanded.hosts,
-                          key.by_source ? source_address(*snapshot_, route.ipv6) : std::nullopt, now_);
+                          key.by_source ? source_address(*snapshot_, key.ipv6) : std::nullopt, now_);
   for (const bool ipv6 : {false, true}) {
     auto& intercept = known.intercept[ipv6 ? 1 : 0];
     // What names resolved to.
@@ -146,6 +109,7 @@ void Decisions::refresh(const ClusterKey& key, const NumberedRoute& route, Known
     if (!intercept && value.hosts.size() > kMaxHosts) intercept = NotDirect::kTooMany;
   }
 
+  const std::vector<LiveKey> before = std::exchange(known.held, {});
   const auto hold = [&](const SocketAddress& host) {
     const LiveKey live{key.name, host};
     known.held.push_back(live);
@@ -156,6 +120,104 @@ void Decisions::refresh(const ClusterKey& key, const NumberedRoute& route, Known
   for (const LiveKey& live : before) live_numbers_.let_go(live);
   if (!known.value || *known.value != value)
     known.value = std::make_shared<const ClusterValue>(std::move(value));
+
+  const bool never = known.intercept[0] && known.intercept[1];
+  const auto entry = tables_.clusters.find(known.number);
+  if (!never) {
+    tables_.clusters.insert_or_assign(known.number, known.value);
+  } else if (entry != tables_.clusters.end()) {
+    tables_.clusters.erase(entry);
+  }
+}
+
+void Decisions::refresh_route(const NumberedRoute& route, const Names& changed) {
+  const auto [at, fresh] = routes_.emplace(route.number, Led());
+  Led& led = at->second;
+  const auto& parts = route.chain->route.clusters;
+  const bool same = !fresh && led.chain == route.chain && led.value->intercept != NotDirect::kNoCluster &&
+                    (changed.empty() || std::none_of(parts.begin(), parts.end(), [&](const auto& part) {
+                       return changed.contains(part.cluster);
+                     }));
+  if (same) return;
+  led.chain = route.chain;
+  std::vector<ClusterKey> clusters;
+  RouteValue value = route_value(route, clusters);
+  let_go(std::exchange(led.clusters, std::move(clusters)));
+  if (led.value && *led.value == value) return;
+  led.value = std::make_shared<const RouteValue>(std::move(value));
+  tables_.routes.insert_or_assign(route.number, led.value);
+}
+
+RouteValue Decisions::route_value(const NumberedRoute& route, std::vector<ClusterKey>& clusters) {
+  const model::Route& from = route.chain->route;
+  RouteValue value;
+  uint64_t sum = 0;
+  const auto add = [&](const model::WeightedCluster& part, uint32_t weight) -> std::optional<NotDirect> {
+    const Known* cluster = use(part.cluster, route, clusters);
+    if (cluster == nullptr) return NotDirect::kNoCluster;
+    if (const auto reason = cluster->intercept[route.ipv6 ? 1 : 0]) return reason;
+    sum += weight;
+    if (sum > UINT32_MAX || value.parts.size() == kMaxParts) return NotDirect::kTooMany;
+    value.parts.push_back({cluster->number, static_cast<uint32_t>(sum)});
+    return std::nullopt;
+  };
+  // As draw(): one alone takes everything, and the first when nobody has a weight.
+  const bool weighted = from.clusters.size() > 1 &&
+                        std::any_of(from.clusters.begin(), from.clusters.end(),
+                                    [](const model::WeightedCluster& part) { return part.weight > 0; });
+  if (!weighted) {
+    value.intercept = add(from.clusters.front(), 1);
+  } else {
+    for (const model::WeightedCluster& part : from.clusters)
+      if (part.weight > 0 && !value.intercept) value.intercept = add(part, part.weight);
+  }
+  if (value.intercept) {
+    value.parts.clear();
+    return value;
+  }
+  if (terms_.ends_flows) {
+    const Duration idle = from.idle_timeout.value_or(std::chrono::hours(1));  // Envoy's, where none is set
+    if (idle.count() > 0) value.idle_timeout = idle;
+    if (from.max_connection_duration && from.max_connection_duration->count() > 0)
+      value.max_connection_duration = from.max_connection_duration;
+  }
+  return value;
+}
+
+const Decisions::Known* Decisions::use(const Text& name, const NumberedRoute& route,
+                                       std::vector<ClusterKey>& clusters) {
+  const auto found = snapshot_->clusters.find(name);
+  if (found == snapshot_->clusters.end()) return nullptr;
+  const bool by_source = route.chain->route.hash_source_ip && hashes(*found->second);
+  const ClusterKey key{name, by_source, by_source && route.ipv6};
+  const auto [at, fresh] = clusters_.emplace(key, Known());
+  Known& known = at->second;
+  if (fresh) {
+    known.number = cluster_numbers_.hold(key);
+    refresh(key, found->second, known);
+    valid_until_ = std::min(valid_until_, known.valid_until);
+  }
+  ++known.users;
+  clusters.push_back(key);
+  return &known;
+}
+
+void Decisions::let_go(const std::vector<ClusterKey>& clusters) {
+  for (const ClusterKey& key : clusters) --clusters_.find(key)->second.users;
+}
+
+void Decisions::drop_unused_clusters() {
+  std::vector<ClusterKey> unused;
+  for (const auto& [key, known] : clusters_)
+    if (known.users == 0) unused.push_back(key);
+  for (const ClusterKey& key : unused) {
+    const auto at = clusters_.find(key);
+    for (const LiveKey& live : at->second.held) live_numbers_.let_go(live);
+    if (const auto entry = tables_.clusters.find(at->second.number); entry != tables_.clusters.end())
+      tables_.clusters.erase(entry);
+    cluster_numbers_.let_go(key);
+    clusters_.erase(at);
+  }
 }
 
 }  // namespace sockmesh::direct

@@ -91,18 +91,17 @@ class Decisions {
   Decisions(upstream::ClusterRegistry& registry, const upstream::NameCache& names, model::DirectTerms terms)
       : registry_(registry), names_(names), terms_(std::move(terms)) {}
 
-  // A table that was made before stays whole: it is a value.
+  // A copy of the tables as they are from now on: what was returned before stays whole.
   Tables make(const model::SnapshotPtr& snapshot, MonotonicTime now);
   // When the last tables want to be made again though nothing happened: an ejection ends, a host is warmer.
   MonotonicTime valid_until() const { return valid_until_; }
 
-  // What numbers stand for, in the snapshot of the last tables.
-  const std::vector<NumberedRoute>& routes() const { return numbered_; }
+  // What the numbers of routes stand for, in the snapshot of the last tables.
+  std::vector<NumberedRoute> routes() const;
 
  private:
   struct Known {  // a cluster
-    uint32_t number = 0;
-    uint64_t round = 0;
+    uint32_t number = 0, users = 0;
     // What the rest was computed from.
     model::ClusterPtr cluster;
     upstream::ClusterStatePtr state;
@@ -114,9 +113,21 @@ class Decisions {
     ClusterValuePtr value;
     std::vector<LiveKey> held;
   };
-  RouteValuePtr route_value(const NumberedRoute& route, Tables& tables);
-  Known* known(const Text& name, const NumberedRoute& route);
-  void refresh(const ClusterKey& key, const NumberedRoute& route, Known& known);
+  struct Led {  // a route
+    const model::FilterChain* chain = nullptr;
+    RouteValuePtr value;
+    std::vector<ClusterKey> clusters;  // each a user of its Known
+  };
+  using Names = FlatMap<Text, bool>;
+
+  Names refresh_clusters();
+  bool is_stale(const Known& known, const model::ClusterPtr& cluster) const;
+  void refresh(const ClusterKey& key, const model::ClusterPtr& cluster, Known& known);
+  void refresh_route(const NumberedRoute& route, const Names& changed);
+  RouteValue route_value(const NumberedRoute& route, std::vector<ClusterKey>& clusters);
+  const Known* use(const Text& name, const NumberedRoute& route, std::vector<ClusterKey>& clusters);
+  void let_go(const std::vector<ClusterKey>& clusters);
+  void drop_unused_clusters();
 
   upstream::ClusterRegistry& registry_;
   const upstream::NameCache& names_;
@@ -126,12 +137,12 @@ class Decisions {
   Numbers<ClusterKey> cluster_numbers_;
   Numbers<LiveKey> live_numbers_;
   FlatMap<ClusterKey, Known> clusters_;
-  std::vector<NumberedRoute> numbered_;
+  FlatMap<uint32_t, Led> routes_;  // by number
 
-  // Of the round that is being made.
+  // As of the last time.
   model::SnapshotPtr snapshot_;
   MonotonicTime now_{}, valid_until_ = MonotonicTime::max();
-  uint64_t round_ = 0;
+  Tables tables_;
 };
 
 }  // namespace sockmesh::direct

@@ -50,34 +50,36 @@ IpAddress last_of(const Prefix& block) {
 
 Prefix host(const IpAddress& ip) { return {ip, static_cast<uint8_t>(ip.bits())}; }
 
+Verdict ask(const model::Snapshot& snapshot, const model::DirectTerms& terms, RouteNumbers& routes,
+            const SocketAddress& destination) {
+  if (const auto reason = not_direct(snapshot, destination, terms)) return {reason, 0};
+  model::ConnectionInfo connection;
+  connection.destination = destination;
+  const model::Decision decision = match(snapshot, connection);
+  if (decision.needs_inspection) return {NotDirect::kFirstBytes, 0};
+  if (decision.listener == nullptr || decision.chain == nullptr) return {NotDirect::kNoFilterChain, 0};
+  if (const auto reason = not_direct(*decision.listener, *decision.chain, terms)) return {reason, 0};
+  return {std::nullopt, routes.of(*decision.listener, *decision.chain, destination.ip.is_v6())};
+}
+
 class Builder {
  public:
   Builder(const model::Snapshot& snapshot, const model::DirectTerms& terms, RouteNumbers& routes)
       : snapshot_(snapshot), terms_(terms), routes_(routes) {}
 
   Destinations build() {
+    routes_.begin_all();
     if (snapshot_.virtual_outbound == nullptr) return {};  // nothing is captured
     made_.exact.reserve(snapshot_.by_address.size());
     for (const auto& [address, listener] : snapshot_.by_address) {
       used_ports_.set(address.port);
-      if (!address.ip.is_any()) made_.exact.emplace(address, ask(address));
+      if (!address.ip.is_any()) made_.exact.emplace(address, ask(snapshot_, terms_, routes_, address));
     }
     for (const bool ipv6 : {false, true}) add_family(ipv6);
     return std::move(made_);
   }
 
  private:
-  Verdict ask(const SocketAddress& destination) {
-    if (const auto reason = not_direct(snapshot_, destination, terms_)) return {reason, 0};
-    model::ConnectionInfo connection;
-    connection.destination = destination;
-    const model::Decision decision = match(snapshot_, connection);
-    if (decision.needs_inspection) return {NotDirect::kFirstBytes, 0};
-    if (decision.listener == nullptr || decision.chain == nullptr) return {NotDirect::kNoFilterChain, 0};
-    if (const auto reason = not_direct(*decision.listener, *decision.chain, terms_)) return {reason, 0};
-    return {std::nullopt, routes_.of(*decision.listener, *decision.chain, destination.ip.is_v6())};
-  }
-
   void add_family(bool ipv6) {
     const IpAddress any = IpAddress::any(ipv6);
     std::vector<Prefix> common{{any, 0}, host(any)};
@@ -137,7 +139,8 @@ class Builder {
       bool given_up = false;
       const auto ip = address_in_region(blocks, i, port, given_up);
       if (!ip && !given_up) continue;
-      const Verdict verdict = ip ? ask({*ip, port}) : Verdict{NotDirect::kNotCaptured, 0};
+      const Verdict verdict =
+          ip ? ask(snapshot_, terms_, routes_, {*ip, port}) : Verdict{NotDirect::kNotCaptured, 0};
       // What the lookup would find anyway needs no entry.
       if (!around.empty() && around.back().verdict == verdict) continue;
       around.push_back({blocks[i], verdict});
@@ -173,6 +176,42 @@ class Builder {
   std::bitset<65536> used_ports_;  // by some listener
 };
 
+bool concerns_all(const model::Snapshot& before, const model::Snapshot& after) {
+  // What the lists refuse has its chain in the snapshot, a new one in each.
+  return before.virtual_outbound != after.virtual_outbound ||
+         before.virtual_inbound != after.virtual_inbound || before.self_ips != after.self_ips ||
+         before.egress_refused || after.egress_refused;
+}
+
+struct Touched {
+  RouteNumbers::Listeners gone;
+  std::vector<SocketAddress> addresses;
+};
+
+// Of listeners that only one of the two has; what stays is shared. False: a wildcard is among them.
+bool find_touched(const model::Snapshot& before, const model::Snapshot& after, Touched& touched) {
+  const auto& a = before.listeners;
+  const auto& b = after.listeners;
+  size_t same = 0, behind = 0;
+  while (same < a.size() && same < b.size() && a[same] == b[same]) ++same;
+  while (behind + same < a.size() && behind + same < b.size() &&
+         a[a.size() - 1 - behind] == b[b.size() - 1 - behind])
+    ++behind;
+  RouteNumbers::Listeners came;
+  for (size_t i = same; i + behind < b.size(); ++i) came.insert(b[i].get());
+  for (size_t i = same; i + behind < a.size(); ++i)
+    if (came.erase(a[i].get()) == 0) touched.gone.insert(a[i].get());
+  for (const auto* listeners : {&came, &touched.gone})
+    for (const model::Listener* listener : *listeners) {
+      if (listener->bind_to_port || listener->direction == model::Direction::kInbound) continue;
+      for (const SocketAddress& address : listener->addresses) {
+        if (address.ip.is_any()) return false;
+        touched.addresses.push_back(address);
+      }
+    }
+  return true;
+}
+
 const Verdict* longest_prefix(const Destinations& destinations, uint16_t port, const IpAddress& ip) {
   for (int bits = ip.bits(); bits >= 0; --bits) {
     const auto found = destinations.prefixes.find({port, {ip.masked(bits), static_cast<uint8_t>(bits)}});
@@ -183,9 +222,18 @@ const Verdict* longest_prefix(const Destinations& destinations, uint16_t port, c
 
 }  // namespace
 
-Destinations make_destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms,
-                               RouteNumbers& routes) {
-  return Builder(snapshot, terms, routes).build();
+void update(Destinations& table, const model::Snapshot* before, const model::Snapshot& after,
+            const model::DirectTerms& terms, RouteNumbers& routes) {
+  Touched touched;
+  if (before == nullptr || concerns_all(*before, after) || !find_touched(*before, after, touched)) {
+    table = Builder(after, terms, routes).build();
+    return;
+  }
+  routes.begin_without(std::move(touched.gone));
+  for (const SocketAddress& address : touched.addresses) {
+    if (const auto at = table.exact.find(address); at != table.exact.end()) table.exact.erase(at);
+    if (after.by_address.contains(address)) table.exact.emplace(address, ask(after, terms, routes, address));
+  }
 }
 
 Verdict lookup(const Destinations& destinations, const SocketAddress& destination) {

@@ -32,9 +32,11 @@ struct Destinations {
   std::map<PortPrefix, Verdict> prefixes;
 };
 
-// `routes` gives the numbers, and remembers what they stand for.
-Destinations make_destinations(const model::Snapshot& snapshot, const model::DirectTerms& terms,
-                               RouteNumbers& routes);
+// Makes `table`, which is of `before`, that of `after`. Without `before` it is made anew, and as well when
+// something changed that can concern every destination; else only what listeners that came, went or changed
+// have a part in is asked again. `routes` gives the numbers, in a round that is begun here.
+void update(Destinations& table, const model::Snapshot* before, const model::Snapshot& after,
+            const model::DirectTerms& terms, RouteNumbers& routes);
 
 // As the kernel asks: the exact address; the longest prefix of the port; the longest prefix of every port.
 // No hit: it is not captured, or nothing is known, and the connection is left to the rules.

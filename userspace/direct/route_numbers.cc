@@ -2,41 +2,46 @@
 
 namespace sockmesh::direct {
 
+void RouteNumbers::begin_all() {
+  ++round_;
+  all_gone_ = true;
+}
+
+void RouteNumbers::begin_without(Listeners gone) {
+  ++round_;
+  all_gone_ = false;
+  gone_ = std::move(gone);
+}
+
 uint32_t RouteNumbers::of(const model::Listener& listener, const model::FilterChain& chain, bool ipv6) {
   RouteKey key{listener.name, chain.name, 0, ipv6};
   for (;; ++key.nth) {
     const auto [at, fresh] = known_.emplace(key, Known());
     Known& known = at->second;
-    if (fresh) known.route.number = numbers_.hold(key);
-    if (known.round != round_) {
-      known.round = round_;
-      known.route.listener = &listener;
-      known.route.chain = &chain;
-      known.route.ipv6 = ipv6;
+    if (fresh || forgotten(known)) {
+      const uint32_t number = fresh ? numbers_.hold(key) : known.route.number;
+      known = {{number, &listener, &chain, ipv6}, round_};
     }
     // Names need not be unique. Whose name is taken is the next one of that name.
     if (known.route.chain == &chain && known.route.listener == &listener) return known.route.number;
   }
 }
 
-std::vector<NumberedRoute> RouteNumbers::routes() const {
-  std::vector<NumberedRoute> out;
-  out.reserve(known_.size());
+std::vector<uint32_t> RouteNumbers::end_round() {
+  std::vector<RouteKey> keys;
+  std::vector<uint32_t> numbers;
   for (const auto& [key, known] : known_)
-    if (known.round == round_) out.push_back(known.route);
-  return out;
-}
-
-void RouteNumbers::end_round() {
-  std::vector<RouteKey> gone;
-  for (const auto& [key, known] : known_)
-    if (known.round != round_) gone.push_back(key);
-  for (const RouteKey& key : gone) {
+    if (forgotten(known)) {
+      keys.push_back(key);
+      numbers.push_back(known.route.number);
+    }
+  for (const RouteKey& key : keys) {
     numbers_.let_go(key);
     known_.erase(known_.find(key));
   }
   numbers_.end_generation();
-  ++round_;
+  gone_.clear();
+  return numbers;
 }
 
 }  // namespace sockmesh::direct

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <unordered_set>
 #include <vector>
 
 #include "base/text.h"
@@ -41,20 +42,36 @@ namespace sockmesh::direct {
 
 class RouteNumbers {
  public:
+  using Listeners = std::unordered_set<const model::Listener*>;
+
+  // A round begins: with no listener known any more, or with all but `gone`.
+  void begin_all();
+  void begin_without(Listeners gone);
   uint32_t of(const model::Listener& listener, const model::FilterChain& chain, bool ipv6);
-  // Those asked for since the last end_round().
-  std::vector<NumberedRoute> routes() const;
-  // The tables are made: who was not asked for is forgotten.
-  void end_round();
+  // The round ends: forgets, and returns, those of listeners that are not known any more and were not asked
+  // for.
+  std::vector<uint32_t> end_round();
+
+  // By number, in no order.
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    for (const auto& [key, known] : known_) visit(known.route);
+  }
 
  private:
   struct Known {
     NumberedRoute route;
     uint64_t round = 0;
   };
+  bool forgotten(const Known& known) const {
+    return known.round != round_ && (all_gone_ || gone_.contains(known.route.listener));
+  }
+
   Numbers<RouteKey> numbers_;
   FlatMap<RouteKey, Known> known_;
-  uint64_t round_ = 1;
+  uint64_t round_ = 0;
+  bool all_gone_ = false;
+  Listeners gone_;
 };
 
 }  // namespace sockmesh::direct

@@ -16,7 +16,8 @@ const char* kVip = "10.96.0.1:80";
 
 // A service of 10.96.0.1:80 with three pods.
 struct Service : TestPod {
-  Service() : listener(listen("10.96.0.1_80", {kVip}, {model::to("c")})) {
+  Service() {
+    listen("10.96.0.1_80", {kVip}, {model::to("c")});
     cluster("c", {"10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80"});
   }
   model::Cluster& change() {  // the cluster anew, as a configuration brings it
@@ -25,8 +26,12 @@ struct Service : TestPod {
     snapshot->clusters.insert_or_assign("c", made);
     return *made;
   }
-  model::Route& route() { return listener.chains[0].route; }
-  model::Listener& listener;
+  model::Route& route() {  // the listener's, anew
+    auto made = std::make_shared<model::Listener>(*snapshot->listeners.back());
+    next();
+    snapshot->listeners.back() = made;
+    return made->chains[0].route;
+  }
 };
 
 }  // namespace
@@ -76,7 +81,10 @@ TEST_CASE("times are the agent's to keep where it can end flows, Envoy's hour of
   model::DirectTerms terms;
   terms.ends_flows = true;
   Decisions decisions(plain.registry, plain.names, terms);
-  const auto route = [&] { return decide(decisions.make(plain.snapshot, kNow), addr(kVip)).route; };
+  const auto route = [&] {
+    plain.snapshot->index();
+    return decide(decisions.make(plain.snapshot, kNow), addr(kVip)).route;
+  };
   CHECK(route()->idle_timeout == Duration(1h));
   plain.route().idle_timeout = Duration(0s);
   CHECK_FALSE(route()->idle_timeout);
@@ -149,6 +157,13 @@ TEST_CASE("a hash of the source address is one host, since the pod's address is 
   CHECK(pod.value(kVip).balancing == Balancing::kFixed);
   CHECK(pod.value(kVip).hosts.size() == 1);
   CHECK(pod.value(kVip).live == live);  // of the cluster, however it is chosen from
+  // The route stays and the cluster becomes one that hashes.
+  pod.change().lb = LbPolicy::kLeastRequest;
+  pod.make();
+  CHECK(pod.value(kVip).balancing == Balancing::kLeastRequest);
+  pod.change().lb = LbPolicy::kMaglev;
+  pod.make();
+  CHECK(pod.value(kVip).balancing == Balancing::kFixed);
 }
 
 TEST_CASE("names that are not resolved yet are the agent's, which can wait") {
@@ -189,8 +204,8 @@ TEST_CASE("numbers stay while everything around them changes") {
   };
   const auto before = numbers();
   const uint32_t gone = lookup(pod.tables.destinations, addr("10.96.0.2:80")).route;
-  auto& endpoints = pod.change().endpoints;
-  endpoints.erase(endpoints.begin());
+  model::Cluster& changed = pod.change();
+  changed.endpoints.erase(changed.endpoints.begin());
   std::erase_if(pod.snapshot->listeners, [](const auto& one) { return one->name == "10.96.0.2_80"; });
   pod.snapshot->clusters.erase(pod.snapshot->clusters.find("d"));
   pod.make();

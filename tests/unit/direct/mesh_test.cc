@@ -1,5 +1,7 @@
 // The tables against match(), route weights and the balancer: every recorded case, and meshes at random, each
 // as it is compiled and once more with everything varied. SOCKMESH_MESHES=5000 for more of them.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -11,7 +13,7 @@
 #include "../../golden/config/mesh_case.h"
 #include "../config/compiler/random_mesh.h"
 #include "base/strings.h"
-#include "direct/decisions.h"
+#include "direct/delta.h"
 #include "upstream/balancer.h"
 #include "varied.h"
 
@@ -253,5 +255,73 @@ TEST_CASE("meshes at random are led directly to where match and the balancer lea
                            reason == NotDirect::kMovedInbound || reason == NotDirect::kMaxConnections;
     INFO(to_string(reason));
     CHECK(seen.reasons.contains(reason) == !elsewhere);
+  }
+}
+
+namespace {
+
+// What a connection there meets, by names.
+std::string text_of(const Decisions& decisions, const Tables& tables, const SocketAddress& to) {
+  const Decided decided = decide(tables, to);
+  if (decided.intercept) return to_string(*decided.intercept);
+  const uint32_t number = lookup(tables.destinations, to).route;
+  std::string text;
+  for (const NumberedRoute& route : decisions.routes())
+    if (route.number == number) text = route.listener->name + " " + route.chain->name;
+  for (const RoutePart& part : decided.route->parts) {
+    const ClusterValue& cluster = *tables.clusters.at(part.cluster);
+    text += fmt::format("; {} {} of", part.weight_end, to_string(cluster.balancing));
+    for (const HostValue& host : cluster.hosts)
+      text += fmt::format(" {} x{}", host.address.to_string(), host.weight);
+  }
+  return text;
+}
+
+template <typename Map, typename Key, typename Value>
+void apply(Map& map, const Changes<Key, Value>& changes) {
+  for (const Key& key : changes.removed) map.erase(map.find(key));
+  for (const auto* list : {&changes.inserted, &changes.replaced})
+    for (const auto& [key, value] : *list)
+      if (const auto [at, fresh] = map.emplace(key, value); !fresh) at->second = value;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "tables made change by change are those made anew, and their differences lead from one to the next") {
+  std::mt19937_64 random(13);
+  for (int round = 0; round < 60; ++round) {
+    upstream::ClusterRegistry registry;
+    upstream::NameCache names;
+    config::Resources mesh = config::random_mesh(random);
+    config::Compiler compiler({config::random_client()});
+    Decisions decisions(registry, names, {});
+    Tables kernel;
+    for (int step = 0; step < 12; ++step) {
+      INFO("mesh " << round << ", step " << step);
+      config::change_one(mesh, random);
+      auto snapshot = compiler.compile(mesh).front();
+      if (step % 3 == 2) answer_names(*snapshot, names, kNow);
+      if (step % 4 == 3) vary_hosts(*snapshot, registry, kNow, random);
+      const Tables tables = decisions.make(snapshot, kNow);
+      const Delta change = delta(kernel, tables);
+      apply(kernel.destinations.exact, change.exact);
+      apply(kernel.destinations.prefixes, change.prefixes);
+      apply(kernel.routes, change.routes);
+      apply(kernel.clusters, change.clusters);
+      REQUIRE(delta(kernel, tables).empty());
+      REQUIRE(delta(tables, kernel).empty());
+
+      Decisions afresh(registry, names, {});
+      const Tables anew = afresh.make(snapshot, kNow);
+      REQUIRE(kernel.destinations.exact.size() == anew.destinations.exact.size());
+      REQUIRE(kernel.routes.size() == anew.routes.size());
+      REQUIRE(kernel.clusters.size() == anew.clusters.size());
+      for (const SocketAddress& to : grid(*snapshot, {})) {
+        if (random() % 8 != 0) continue;
+        INFO(to.to_string());
+        REQUIRE(text_of(decisions, kernel, to) == text_of(afresh, anew, to));
+      }
+    }
   }
 }

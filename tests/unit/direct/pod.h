@@ -1,6 +1,7 @@
 // A pod with one service, written down in a few lines, and what is decided for it.
 #pragma once
 
+#include <catch2/catch.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,7 +52,9 @@ struct TestPod {
     return decided.intercept ? model::to_string(*decided.intercept) : "direct";
   }
   const ClusterValue& value(const std::string& to, size_t part = 0) {
-    return *tables.clusters.at(decide(tables, addr(to)).route->parts.at(part).cluster);
+    const Decided decided = decide(tables, addr(to));
+    REQUIRE_FALSE(decided.intercept);
+    return *tables.clusters.at(decided.route->parts.at(part).cluster);
   }
   // "10.0.0.1:80 x1, 10.0.0.2:80 x3", in the order of the endpoints
   std::string hosts(const std::string& to, size_t part = 0) {
