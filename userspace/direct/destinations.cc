@@ -67,16 +67,22 @@ class Builder {
   Builder(const model::Snapshot& snapshot, const model::DirectTerms& terms, RouteNumbers& routes)
       : snapshot_(snapshot), terms_(terms), routes_(routes) {}
 
-  Destinations build() {
-    routes_.begin_all();
-    if (snapshot_.virtual_outbound == nullptr) return {};  // nothing is captured
-    made_.exact.reserve(snapshot_.by_address.size());
-    for (const auto& [address, listener] : snapshot_.by_address) {
-      used_ports_.set(address.port);
-      if (!address.ip.is_any()) made_.exact.emplace(address, ask(snapshot_, terms_, routes_, address));
-    }
+  void build(Destinations& table) {
+    table.exact.clear();
+    table.exact.reserve(snapshot_.by_address.size());
+    if (snapshot_.virtual_outbound != nullptr)  // else nothing is captured
+      for (const auto& [address, listener] : snapshot_.by_address)
+        if (!address.ip.is_any()) table.exact.emplace(address, ask(snapshot_, terms_, routes_, address));
+    build_prefixes(table);
+  }
+
+  // Of a table that has its exact addresses.
+  void build_prefixes(Destinations& table) {
+    made_ = &table;
+    table.prefixes.clear();
+    if (snapshot_.virtual_outbound == nullptr) return;
+    for (const auto& [address, listener] : snapshot_.by_address) used_ports_.set(address.port);
     for (const bool ipv6 : {false, true}) add_family(ipv6);
-    return std::move(made_);
   }
 
  private:
@@ -144,7 +150,7 @@ class Builder {
       // What the lookup would find anyway needs no entry.
       if (!around.empty() && around.back().verdict == verdict) continue;
       around.push_back({blocks[i], verdict});
-      made_.prefixes.emplace(PortPrefix{key, blocks[i]}, verdict);
+      made_->prefixes.emplace(PortPrefix{key, blocks[i]}, verdict);
     }
   }
 
@@ -158,7 +164,7 @@ class Builder {
       if (next < blocks.size() && blocks[next].address <= *ip) {
         if (blocks[next].contains(*ip)) ip = successor(last_of(blocks[next]));
         ++next;
-      } else if (made_.exact.contains({*ip, port})) {
+      } else if (made_->exact.contains({*ip, port})) {
         ip = successor(*ip);
       } else {
         return ip;
@@ -172,24 +178,34 @@ class Builder {
   const model::Snapshot& snapshot_;
   const model::DirectTerms& terms_;
   RouteNumbers& routes_;
-  Destinations made_;
+  Destinations* made_ = nullptr;
   std::bitset<65536> used_ports_;  // by some listener
 };
 
+bool same_ports(const model::Listener* a, const model::Listener* b) {
+  return (a == nullptr) == (b == nullptr) && (a == nullptr || a->addresses == b->addresses);
+}
+
 bool concerns_all(const model::Snapshot& before, const model::Snapshot& after) {
   // What the lists refuse has its chain in the snapshot, a new one in each.
-  return before.virtual_outbound != after.virtual_outbound ||
-         before.virtual_inbound != after.virtual_inbound || before.self_ips != after.self_ips ||
-         before.egress_refused || after.egress_refused;
+  return before.egress_refused || after.egress_refused || before.self_ips != after.self_ips ||
+         !same_ports(before.virtual_outbound, after.virtual_outbound) ||
+         !same_ports(before.virtual_inbound, after.virtual_inbound);
+}
+
+bool has_wildcard(const model::Listener& listener) {
+  return std::any_of(listener.addresses.begin(), listener.addresses.end(),
+                     [](const SocketAddress& address) { return address.ip.is_any(); });
 }
 
 struct Touched {
   RouteNumbers::Listeners gone;
   std::vector<SocketAddress> addresses;
+  bool prefixes = false;
 };
 
-// Of listeners that only one of the two has; what stays is shared. False: a wildcard is among them.
-bool find_touched(const model::Snapshot& before, const model::Snapshot& after, Touched& touched) {
+// By listeners that only one of the two has; what stays is shared.
+Touched find_touched(const model::Snapshot& before, const model::Snapshot& after) {
   const auto& a = before.listeners;
   const auto& b = after.listeners;
   size_t same = 0, behind = 0;
@@ -197,19 +213,23 @@ bool find_touched(const model::Snapshot& before, const model::Snapshot& after, T
   while (behind + same < a.size() && behind + same < b.size() &&
          a[a.size() - 1 - behind] == b[b.size() - 1 - behind])
     ++behind;
+  Touched touched;
   RouteNumbers::Listeners came;
   for (size_t i = same; i + behind < b.size(); ++i) came.insert(b[i].get());
   for (size_t i = same; i + behind < a.size(); ++i)
     if (came.erase(a[i].get()) == 0) touched.gone.insert(a[i].get());
+  const auto touch = [&](const model::Listener& listener) {
+    if (listener.bind_to_port || listener.direction == model::Direction::kInbound) return;
+    touched.addresses.insert(touched.addresses.end(), listener.addresses.begin(), listener.addresses.end());
+    touched.prefixes = true;  // an exact address may have been all there was of a prefix
+  };
   for (const auto* listeners : {&came, &touched.gone})
-    for (const model::Listener* listener : *listeners) {
-      if (listener->bind_to_port || listener->direction == model::Direction::kInbound) continue;
-      for (const SocketAddress& address : listener->addresses) {
-        if (address.ip.is_any()) return false;
-        touched.addresses.push_back(address);
-      }
-    }
-  return true;
+    for (const model::Listener* listener : *listeners) touch(*listener);
+  // Prefixes are made anew together, so the routes of all that have a wildcard are asked for again.
+  if (touched.prefixes)
+    for (const model::ListenerPtr& listener : a)
+      if (has_wildcard(*listener) && touched.gone.insert(listener.get()).second) touch(*listener);
+  return touched;
 }
 
 const Verdict* longest_prefix(const Destinations& destinations, uint16_t port, const IpAddress& ip) {
@@ -224,16 +244,21 @@ const Verdict* longest_prefix(const Destinations& destinations, uint16_t port, c
 
 void update(Destinations& table, const model::Snapshot* before, const model::Snapshot& after,
             const model::DirectTerms& terms, RouteNumbers& routes) {
-  Touched touched;
-  if (before == nullptr || concerns_all(*before, after) || !find_touched(*before, after, touched)) {
-    table = Builder(after, terms, routes).build();
-    return;
+  Builder builder(after, terms, routes);
+  if (before == nullptr || concerns_all(*before, after)) {
+    routes.begin_all();
+    return builder.build(table);
   }
+  Touched touched = find_touched(*before, after);
   routes.begin_without(std::move(touched.gone));
-  for (const SocketAddress& address : touched.addresses) {
-    if (const auto at = table.exact.find(address); at != table.exact.end()) table.exact.erase(at);
-    if (after.by_address.contains(address)) table.exact.emplace(address, ask(after, terms, routes, address));
-  }
+  if (after.virtual_outbound != nullptr)
+    for (const SocketAddress& address : touched.addresses) {
+      if (address.ip.is_any()) continue;
+      if (const auto at = table.exact.find(address); at != table.exact.end()) table.exact.erase(at);
+      if (after.by_address.contains(address))
+        table.exact.emplace(address, ask(after, terms, routes, address));
+    }
+  if (touched.prefixes) builder.build_prefixes(table);
 }
 
 Verdict lookup(const Destinations& destinations, const SocketAddress& destination) {

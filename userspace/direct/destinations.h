@@ -34,7 +34,7 @@ struct Destinations {
 
 // Makes `table`, which is of `before`, that of `after`. Without `before` it is made anew, and as well when
 // something changed that can concern every destination; else only what listeners that came, went or changed
-// have a part in is asked again. `routes` gives the numbers, in a round that is begun here.
+// have a part in is asked again, and all prefixes. `routes` gives the numbers, in a round that is begun here.
 void update(Destinations& table, const model::Snapshot* before, const model::Snapshot& after,
             const model::DirectTerms& terms, RouteNumbers& routes);
 

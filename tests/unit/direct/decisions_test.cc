@@ -218,6 +218,52 @@ TEST_CASE("numbers stay while everything around them changes") {
   CHECK(numbers() == before);
 }
 
+TEST_CASE("an address whose listener goes falls to the prefix that it had covered") {
+  TestPod pod;
+  pod.cluster("vip", {"10.1.0.1:80"});
+  pod.cluster("one", {"10.1.0.2:80"});
+  pod.listen("0.0.0.0_80", {"0.0.0.0:80"},
+             {model::to("one", model::in({"10.96.0.1/32"})), model::to(model::kPassthroughCluster)});
+  pod.listen("10.96.0.1_80", {kVip}, {model::to("vip")});
+  pod.make();
+  CHECK(pod.hosts(kVip) == "10.1.0.1:80 x1");
+  pod.next();
+  pod.snapshot->listeners.pop_back();
+  pod.make();
+  CHECK(pod.hosts(kVip) == "10.1.0.2:80 x1");
+  // A cluster that goes, and comes back.
+  pod.next();
+  pod.snapshot->clusters.erase(pod.snapshot->clusters.find("one"));
+  pod.make();
+  CHECK(pod.reason(kVip) == "no_cluster");
+  pod.next();
+  pod.cluster("one", {"10.1.0.3:80"});
+  pod.make();
+  CHECK(pod.hosts(kVip) == "10.1.0.3:80 x1");
+  // An address of the pod's that was somebody else's.
+  pod.next();
+  pod.snapshot->self_ips.push_back(IpAddress::parse("10.96.0.1").value());
+  pod.make();
+  CHECK(pod.reason(kVip) == "own_address");
+}
+
+TEST_CASE("egress lists that come and go concern every destination") {
+  TestPod pod;
+  pod.cluster(model::kBlackHoleCluster, {});
+  pod.listen("192.0.2.1_80", {"192.0.2.1:80"}, {model::to(model::kPassthroughCluster)});
+  pod.make();
+  CHECK(pod.value("192.0.2.1:80").balancing == Balancing::kOriginal);
+  pod.next();
+  pod.snapshot->egress.block_all = true;
+  pod.make();
+  CHECK(pod.value("192.0.2.1:80").hosts.empty());
+  CHECK(pod.value("192.0.2.1:80").balancing != Balancing::kOriginal);
+  pod.next();
+  pod.snapshot->egress.block_all = false;
+  pod.make();
+  CHECK(pod.value("192.0.2.1:80").balancing == Balancing::kOriginal);
+}
+
 TEST_CASE("two chains of one name are two routes") {
   TestPod pod;
   pod.cluster("a", {"10.1.0.1:80"});

@@ -70,6 +70,15 @@ TEST_CASE("a prefix that longer ones cover whole, and what says the same again, 
   CHECK(pod.reason("10.0.0.1:80") == "direct");
 }
 
+TEST_CASE("the port that stands for all others is nobody's") {
+  TestPod pod;
+  pod.cluster("c", {"10.1.0.1:80"});
+  pod.listen("10.1.0.9_1", {"10.1.0.9:1"}, {model::to("c")});
+  pod.make();
+  CHECK(pod.reason("10.1.0.9:1") == "own_address");
+  CHECK(pod.reason("10.1.0.9:2") == "own_address");
+}
+
 TEST_CASE("what the egress lists refuse is refused by the kernel as well: a route without hosts") {
   TestPod pod;
   pod.cluster(model::kBlackHoleCluster, {});
