@@ -20,10 +20,9 @@
 
 #include "intf/direct.h"
 #include "kernel_types.h"
+#include "moments.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 
 /* The kernel's names and numbers. */
 #define SOCK_STREAM 1
@@ -130,21 +129,10 @@ static __always_inline struct direct_live *live_of(__u32 number)
 	return number == DIRECT_NONE ? 0 : bpf_map_lookup_elem(&live, &number);
 }
 
-#define STALL_TURNS 65536 /* of some 30 ns: above the longest stall there is */
-
-static long stall_turn(__u32 index, __u64 *end)
-{
-	return bpf_ktime_get_ns() >= *end;
-}
-
 static __always_inline void stall(void)
 {
-	__u64 end;
-
-	if (!stall_nanoseconds)
-		return;
-	end = bpf_ktime_get_ns() + stall_nanoseconds;
-	bpf_loop(STALL_TURNS, stall_turn, &end, 0);
+	if (stall_nanoseconds)
+		stall_for(stall_nanoseconds);
 }
 
 /* --- Which endpoint ------------------------------------------------------------------------------------------------ */

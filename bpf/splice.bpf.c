@@ -15,11 +15,9 @@
 
 #include "intf/splice.h"
 #include "kernel_types.h"
+#include "moments.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
-#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
 /* A power of two, equal to max_entries of the three maps below; set before the program is loaded. */
 const volatile __u32 slots = 1024;
@@ -74,22 +72,11 @@ struct {
 
 struct splice_control control;
 
-#define STALL_TURNS 65536 /* of some 30 ns: above the longest stall there is */
-
-static long stall_turn(__u32 index, __u64 *end)
-{
-	return bpf_ktime_get_ns() >= *end;
-}
-
 /* A moment between two steps, in which the other direction may take its own. */
 static __always_inline void stall(void)
 {
-	__u64 end;
-
-	if (!stall_percent || bpf_get_prandom_u32() % 100 >= stall_percent)
-		return;
-	end = bpf_ktime_get_ns() + bpf_get_prandom_u32() % stall_nanoseconds;
-	bpf_loop(STALL_TURNS, stall_turn, &end, 0);
+	if (stall_percent && bpf_get_prandom_u32() % 100 < stall_percent)
+		stall_for(bpf_get_prandom_u32() % stall_nanoseconds);
 }
 
 static __always_inline struct splice_direction *find(__u64 cookie, __u32 *slot)
