@@ -194,12 +194,7 @@ TEST_CASE("what a reset takes away was not acknowledged") {
 
 TEST_CASE("counts are even again after every way to end") {
   ClosingPod pod;
-  pod.netns().ip(
-      "link add hole type veth peer name end\nlink set hole up\nlink set end up\nroute add 10.1.0.9/32 dev "
-      "hole src "
-      "10.1.0.1\nroute add fd01::9/128 dev hole src fd01::1\n"
-      "neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev hole nud permanent\n"
-      "neigh add fd01::9 lladdr 02:00:00:00:00:09 dev hole nud permanent");
+  pod.add_hole();
   for (const bool ipv6 : {false, true}) {
     const SocketAddress lost = service(2, 80, ipv6);
     pod.serve(lost, 3, {endpoint(9, 1, ipv6)});

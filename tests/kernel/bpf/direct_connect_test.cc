@@ -164,13 +164,8 @@ TEST_CASE("a refusal is the errno of the decision, at once, however the applicat
 
 TEST_CASE("refused, unreachable and timed out endpoints are the application's own errors, and are told") {
   DirectPod pod;
-  // .9 is on a link at whose other end nobody is.
-  pod.netns().ip(
-      "link add hole type veth peer name end\nlink set hole up\nlink set end up\n"
-      "route add 10.1.0.9/32 dev hole src 10.1.0.1\nroute add fd01::9/128 dev hole src fd01::1\n"
-      "neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev hole nud permanent\n"
-      "neigh add fd01::9 lladdr 02:00:00:00:00:09 dev hole nud permanent\n"
-      "route add unreachable 10.1.0.8/32\nroute add unreachable fd01::8/128");
+  pod.add_hole();
+  pod.netns().ip("route add unreachable 10.1.0.8/32\nroute add unreachable fd01::8/128");
   for (const bool ipv6 : {false, true}) {
     for (const bool blocking : {true, false}) {
       const auto connect_by = [&](const SocketAddress& real, bool impatient) {

@@ -17,6 +17,7 @@
 #include <stdexcept>
 
 #include "base/strings.h"
+#include "base/tcp_socket.h"
 #include "test_support/eventually.h"
 #include "test_support/temp_dir.h"
 
@@ -151,6 +152,14 @@ void DirectPod::serve(const SocketAddress& address, uint32_t number,
   apply();
 }
 
+void DirectPod::add_hole() const {
+  netns().ip(
+      "link add hole type veth peer name end\nlink set hole up\nlink set end up\n"
+      "route add 10.1.0.9/32 dev hole src 10.1.0.1\nroute add fd01::9/128 dev hole src fd01::1\n"
+      "neigh add 10.1.0.9 lladdr 02:00:00:00:00:09 dev hole nud permanent\n"
+      "neigh add fd01::9 lladdr 02:00:00:00:00:09 dev hole nud permanent");
+}
+
 void DirectPod::refuse(const SocketAddress& address, int error) {
   table.destinations[address] = {.kind = DIRECT_REFUSE, .error = error};
   apply();
@@ -276,10 +285,7 @@ uint64_t cookie_of(const Fd& socket) {
   return cookie;
 }
 
-void reset_on_close(const Fd& socket) {
-  const linger now{1, 0};
-  require(setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0, "SO_LINGER");
-}
+void reset_on_close(const Fd& socket) { sockmesh::reset_on_close(socket.get()); }
 
 void send_all(const Fd& socket, size_t bytes) {
   const std::string piece(65536, 'x');

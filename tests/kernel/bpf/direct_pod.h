@@ -72,6 +72,7 @@ class DirectPod {
   explicit DirectPod(bpf::DirectMaps::Options options = {});
 
   const Netns& netns() const { return namespace_.netns(); }
+  void add_hole() const;  // endpoint 9 is on a link at whose other end nobody is
   bpf::DirectMaps& maps() { return *maps_; }
   const Cgroup& cgroup() const { return cgroup_; }
 
@@ -122,7 +123,7 @@ int option_of(const Fd& socket, int level, int name);
 void set_option(const Fd& socket, int level, int name, int value);
 uint32_t mark_of(const Fd& socket);
 uint64_t cookie_of(const Fd& socket);
-void reset_on_close(const Fd& socket);  // SO_LINGER of 0
+void reset_on_close(const Fd& socket);
 void send_all(const Fd& socket, size_t bytes);
 size_t receive(const Fd& socket, size_t most);  // so many, or less at the end of the stream or an error
 void receive_end(const Fd& socket);             // requires the end of the stream
