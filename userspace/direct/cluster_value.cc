@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "model/direct.h"
 #include "upstream/host_groups.h"
 #include "upstream/picker.h"
 
@@ -17,15 +18,11 @@ using upstream::Host;
 // Where shares are no whole numbers: one in so many is precise enough, and fits 32 bits however many hosts.
 constexpr double kWhole = 1 << 24;
 
-bool hashes(const model::Cluster& cluster) {
-  return cluster.lb == LbPolicy::kRingHash || cluster.lb == LbPolicy::kMaglev;
-}
-
 // The shares of a group's hosts among each other, as its picker chooses; of any sum.
 std::vector<double> shares_in(const model::Cluster& cluster, const upstream::HostGroup& group,
                               const std::optional<IpAddress>& source, MonotonicTime now) {
   std::vector<double> shares(group.hosts.size());
-  if (hashes(cluster)) {
+  if (hashes(cluster.lb)) {
     const auto table = make_hash_table(cluster, group.hosts);
     if (!source) return table->shares(group.hosts.size());
     shares[table->at(upstream::hash64(source->to_string()))] = 1;
@@ -123,7 +120,7 @@ ClusterValue cluster_value(const model::Cluster& cluster, const upstream::HostLi
   for (HostValue& host : value.hosts) host.weight /= divisor;
   if (value.hosts.size() == 1) {
     value.balancing = Balancing::kFixed;
-  } else if (cluster.lb == LbPolicy::kRandom || hashes(cluster)) {
+  } else if (cluster.lb == LbPolicy::kRandom || hashes(cluster.lb)) {
     value.balancing = Balancing::kRandom;
   } else if (cluster.lb == LbPolicy::kRoundRobin) {
     value.balancing = Balancing::kRoundRobin;

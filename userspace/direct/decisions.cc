@@ -6,19 +6,7 @@
 
 namespace sockmesh::direct {
 
-namespace {
-
 using model::NotDirect;
-
-bool hashes(const model::Cluster& cluster) {
-  return cluster.lb == model::LbPolicy::kRingHash || cluster.lb == model::LbPolicy::kMaglev;
-}
-
-bool is_dns(const model::Cluster& cluster) {
-  return cluster.type == model::ClusterType::kStrictDns || cluster.type == model::ClusterType::kLogicalDns;
-}
-
-}  // namespace
 
 Decided decide(const Tables& tables, const SocketAddress& destination) {
   const Verdict verdict = lookup(tables.destinations, destination);
@@ -56,7 +44,8 @@ std::vector<NumberedRoute> Decisions::routes() const {
 bool Decisions::is_stale(const Known& known, const model::ClusterPtr& cluster) const {
   return known.cluster != cluster || now_ >= known.valid_until ||
          known.health_version != known.state->health_version() ||
-         (is_dns(*cluster) && known.names_version != names_.version()) || known.own != snapshot_->self_ips;
+         (upstream::is_dns(*cluster) && known.names_version != names_.version()) ||
+         known.own != snapshot_->self_ips;
 }
 
 // Returns the names of those whose routes have to be looked at again.
@@ -72,7 +61,7 @@ Decisions::Names Decisions::refresh_clusters() {
     if (is_stale(known, found->second)) {
       const auto intercept = known.intercept;
       // A route that hashes the source asks for another variant then.
-      const bool other_variant = hashes(*known.cluster) != hashes(*found->second);
+      const bool other_variant = hashes(known.cluster->lb) != hashes(found->second->lb);
       refresh(key, found->second, known);
       if (other_variant || intercept != known.intercept) changed.emplace(key.name, true);
     }
@@ -188,7 +177,7 @@ const Decisions::Known* Decisions::use(const Text& name, const NumberedRoute& ro
                                        std::vector<ClusterKey>& clusters) {
   const auto found = snapshot_->clusters.find(name);
   if (found == snapshot_->clusters.end()) return nullptr;
-  const bool by_source = route.chain->route.hash_source_ip && hashes(*found->second);
+  const bool by_source = route.chain->route.hash_source_ip && hashes(found->second->lb);
   const ClusterKey key{name, by_source, by_source && route.ipv6};
   const auto [at, fresh] = clusters_.emplace(key, Known());
   Known& known = at->second;

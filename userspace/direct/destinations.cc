@@ -14,39 +14,13 @@
 #include <bitset>
 #include <vector>
 
+#include "base/address_range.h"
+
 namespace sockmesh::direct {
 
 namespace {
 
 using model::NotDirect;
-
-std::optional<IpAddress> successor(const IpAddress& ip) {
-  std::array<uint8_t, 16> bytes = ip.bytes();
-  for (size_t i = static_cast<size_t>(ip.bits()) / 8; i-- > 0;) {
-    if (++bytes[i] != 0) {
-      if (ip.is_v4())
-        return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
-                             bytes[3]);
-      in6_addr next;
-      std::copy(bytes.begin(), bytes.end(), next.s6_addr);
-      return IpAddress::v6(next);
-    }
-  }
-  return std::nullopt;
-}
-
-// The last address of a block.
-IpAddress last_of(const Prefix& block) {
-  std::array<uint8_t, 16> bytes = block.address.bytes();
-  for (int bit = block.length; bit < block.address.bits(); ++bit)
-    bytes[static_cast<size_t>(bit) / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
-  if (block.address.is_v4())
-    return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
-                         bytes[3]);
-  in6_addr last;
-  std::copy(bytes.begin(), bytes.end(), last.s6_addr);
-  return IpAddress::v6(last);
-}
 
 Prefix host(const IpAddress& ip) { return {ip, static_cast<uint8_t>(ip.bits())}; }
 

@@ -43,8 +43,6 @@ std::optional<NotDirect> times_of(const Route& route, const DirectTerms& terms) 
   return std::nullopt;
 }
 
-bool hashes(LbPolicy policy) { return policy == LbPolicy::kRingHash || policy == LbPolicy::kMaglev; }
-
 std::optional<NotDirect> endpoints_of(const Snapshot& snapshot, const Cluster& cluster, bool ipv6) {
   for (const Endpoint& endpoint : cluster.endpoints)
     if (endpoint.weight > 0)
@@ -202,6 +200,8 @@ std::optional<NotDirect> not_direct(const Snapshot& snapshot, const EndpointAddr
     return NotDirect::kOwnEndpoint;
   return std::nullopt;
 }
+
+bool hashes(LbPolicy policy) { return policy == LbPolicy::kRingHash || policy == LbPolicy::kMaglev; }
 
 std::optional<IpAddress> source_address(const Snapshot& snapshot, bool ipv6) {
   std::optional<IpAddress> only;

@@ -89,6 +89,9 @@ std::optional<NotDirect> not_direct(const Snapshot& snapshot, const Cluster* clu
 // One endpoint of such a cluster; a name is no reason.
 std::optional<NotDirect> not_direct(const Snapshot& snapshot, const EndpointAddress& endpoint, bool ipv6);
 
+// Whether hosts are chosen by a hash: ring or Maglev.
+bool hashes(LbPolicy policy);
+
 // The source address of connections of this family, if there is only one it can be.
 std::optional<IpAddress> source_address(const Snapshot& snapshot, bool ipv6);
 

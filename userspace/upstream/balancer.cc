@@ -4,13 +4,9 @@
 
 namespace sockmesh::upstream {
 
-namespace {
-
 bool is_dns(const model::Cluster& cluster) {
   return cluster.type == model::ClusterType::kStrictDns || cluster.type == model::ClusterType::kLogicalDns;
 }
-
-}  // namespace
 
 Expanded expand(const model::Cluster& cluster, ClusterState& state, const NameCache& names,
                 MonotonicTime now) {

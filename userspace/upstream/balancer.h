@@ -16,6 +16,8 @@
 
 namespace sockmesh::upstream {
 
+bool is_dns(const model::Cluster& cluster);  // its hosts are names
+
 // Endpoints as hosts: names replaced by the addresses they resolve to (all of them in STRICT_DNS, the first
 // of the last ones there were in LOGICAL_DNS), endpoints of weight 0 left out.
 struct Expanded {

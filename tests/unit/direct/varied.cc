@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/address_range.h"
+
 namespace sockmesh::direct {
 
 namespace {
@@ -123,18 +125,6 @@ IpAddress neighbour(const IpAddress& ip, int by) {
   bytes[static_cast<size_t>(ip.bits()) / 8 - 1] =
       static_cast<uint8_t>(bytes[static_cast<size_t>(ip.bits()) / 8 - 1] + by);
   if (ip.is_v4())
-    return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
-                         bytes[3]);
-  in6_addr six;
-  std::copy(bytes.begin(), bytes.end(), six.s6_addr);
-  return IpAddress::v6(six);
-}
-
-IpAddress last_of(const Prefix& block) {
-  std::array<uint8_t, 16> bytes = block.address.bytes();
-  for (int bit = block.length; bit < block.address.bits(); ++bit)
-    bytes[static_cast<size_t>(bit) / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
-  if (block.address.is_v4())
     return IpAddress::v4(uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 |
                          bytes[3]);
   in6_addr six;
