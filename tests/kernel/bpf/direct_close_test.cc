@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 
 #include "bpf/direct_record.h"
 #include "direct_pod.h"
+#include "test_support/descriptors.h"
 #include "test_support/eventually.h"
 #include "test_support/fork.h"
 
@@ -289,8 +289,7 @@ TEST_CASE("a connect() that finds no port is not counted") {
 
 TEST_CASE("a thousand flows at once leave no count behind") {
   ClosingPod pod;
-  const rlimit many{8192, 8192};
-  setrlimit(RLIMIT_NOFILE, &many);
+  allow_descriptors(8192);
   for (const bool ipv6 : {false, true}) {
     std::vector<Fd> clients, servers;
     for (int i = 0; i < 1000; ++i) {

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "proxy.h"
+#include "test_support/descriptors.h"
 #include "test_support/eventually.h"
 
 using namespace sockmesh;
@@ -75,6 +76,7 @@ TEST_CASE("connections made before there is a configuration are held, then serve
 
 TEST_CASE("so many connections are held for a configuration, the others wait in the backlog") {
   constexpr size_t kHeld = connection::Connections::kMaxHeld, kAll = kHeld + 10;
+  allow_descriptors(6 * kAll);
   Server server(false, kAll);
   Proxy proxy(2 * kAll);
   std::vector<Peer> clients;

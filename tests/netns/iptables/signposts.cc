@@ -143,6 +143,10 @@ void Signposts::answer(const Post& post) {
   }
   const Fd accepted(accept4(post.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!accepted) return;
+  // A proxy's reset must not come before the client's connect() has returned: it would fail then.
+  set_time_limit(accepted.get());
+  char question = 0;
+  (void)recv(accepted.get(), &question, 1, 0);
   if (post.proxy_mark) {
     relay(accepted, *post.proxy_mark);
     return;
@@ -167,6 +171,7 @@ void Signposts::relay(const Fd& accepted, uint32_t mark) {
   std::string text = "proxy could not reach the application";
   char buffer[256];
   if (bind_to(upstream.get(), {client.ip, 0}) && connect_to(upstream.get(), meant)) {
+    (void)send(upstream.get(), "?", 1, MSG_NOSIGNAL);
     const ssize_t n = recv(upstream.get(), buffer, sizeof buffer, MSG_WAITALL);
     if (n > 0) text = "proxy, then " + std::string(buffer, static_cast<size_t>(n));
   }
@@ -189,7 +194,7 @@ std::string ask(const Netns& netns, const Question& question) {
       answer = errno == ECONNREFUSED ? "refused" : "no answer";
       return;
     }
-    if (question.udp) (void)send(fd.get(), "?", 1, 0);
+    (void)send(fd.get(), "?", 1, MSG_NOSIGNAL);
     char buffer[256];
     const ssize_t n = recv(fd.get(), buffer, sizeof buffer, question.udp ? 0 : MSG_WAITALL);
     answer = n > 0 ? std::string(buffer, static_cast<size_t>(n))

@@ -14,9 +14,9 @@
 
 namespace sockmesh::test {
 
-// Listeners in one namespace, on all its addresses of both families, each with a name. A TCP connection is
-// answered with "NAME DESTINATION from CLIENT": DESTINATION is what the client asked for, before any
-// redirection. A UDP packet is answered with "NAME".
+// Listeners in one namespace, on all its addresses of both families, each with a name. A TCP connection that
+// says anything is answered with "NAME DESTINATION from CLIENT": DESTINATION is what the client asked for,
+// before any redirection. A UDP packet is answered with "NAME".
 class Signposts {
  public:
   // `uid` and `gid` own the sockets: the agent's matter to the rules.
