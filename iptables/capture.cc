@@ -73,6 +73,7 @@ class Builder {
     append(Table::kNat, Chain::kOutput, {}, jump(Chain::kIstioOutput),
            "Everything made in this pod is looked at; no protocol match, because UDP DNS passes here too.",
            "always");
+    direct_connections();
     exclude_outbound_ports();
     append(Table::kNat, Chain::kIstioOutput, {out("lo"), from(local_delivery_)}, kReturn,
            "The proxy delivers inbound connections to the application from this address. Sending them back "
@@ -213,6 +214,15 @@ class Builder {
            "Packets of a known connection need only be delivered to the proxy's socket.", cause);
     append(Table::kMangle, Chain::kIstioInbound, which, jump(Chain::kIstioTproxy),
            "What belongs to no known connection goes to the proxy, too.", cause);
+  }
+
+  // 21: not Istio's.
+  void direct_connections() {
+    if (!options_.direct_mark) return;
+    append(Table::kNat, Chain::kIstioOutput, {match::MarkBits{*options_.direct_mark}}, kReturn,
+           "The application's own connection to an endpoint, which the agent's BPF program chose and marked; "
+           "before all else, since the choice was made.",
+           "--direct-mark " + options_.direct_mark->to_string());
   }
 
   // 9

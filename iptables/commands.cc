@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "base/strings.h"
+#include "bpf/direct_pins.h"
 #include "iptables/explain.h"
 #include "iptables/render_iptables.h"
 #include "iptables/render_nft.h"
@@ -66,6 +67,10 @@ int dry_run(const Options& options, const Streams& streams) {
 }
 
 int apply(const Options& options, const Streams& streams) {
+  // New connections go to the proxy before the rule that let them pass it goes.
+  if (options.cleanup_only && !options.direct_pins.empty())
+    if (const auto removed = bpf::remove_direct_pins(options.direct_pins); !removed)
+      return streams.failed({removed.error()});
   const auto action = run_transaction(options, streams.log());
   if (!action) return streams.failed(action.error());
   streams.log()(std::string(words(*action)));

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/strings.h"
+#include "iptables/capture.h"
 #include "iptables/values.h"
 
 namespace sockmesh::iptables {
@@ -117,6 +118,22 @@ Result<void> store_trace_gid(CommandLine& line, std::string_view label, std::str
   return {};
 }
 
+Result<void> store_direct_mark(CommandLine& line, std::string_view label, std::string_view text) {
+  line.options.direct_mark.reset();
+  if (text.empty()) return {};
+  auto mark = PacketMark::parse(text);
+  if (!mark) return fail("{} '{}': {}", label, text, mark.error().message);
+  line.options.direct_mark = *mark;
+  return {};
+}
+
+Result<void> store_trace_mark(CommandLine& line, std::string_view label, std::string_view text) {
+  auto mark = PacketMark::parse(text);
+  if (!mark) return fail("{} '{}': {}", label, text, mark.error().message);
+  line.trace.mark = mark->value;
+  return {};
+}
+
 Result<void> store_trace_udp(CommandLine& line, std::string_view label, std::string_view text) {
   SOCKMESH_TRY(udp, read_bool(label, text));
   line.trace.udp = udp;
@@ -176,10 +193,13 @@ constexpr Setting kSettings[] = {
     {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", 0, kText, kEnv, "", store<&O::loopback_cidr, read_loopback_cidr>, "what counts as IPv4 loopback (127.0.0.1/32)"},
     {"ENVOY_USER", 0, kText, kEnv, "", store_text<&O::envoy_user>, "user whose uid is the default of --proxy-uid (istio-proxy)"},
     {"DRY_RUN_FILE_PATH", 0, kText, kEnv, "", store_text<&O::dry_run_file>, "with --dry-run: file for the recorded lines"},
+    {"direct-mark", 0, kText, kBoth, "", store_direct_mark, "let the application's direct connections pass, which carry this mark; MARK or MARK/MASK (none)"},
+    {"direct-pins", 0, kText, kBoth, "", store_text<&O::direct_pins>, "with --cleanup-only: folder of bpffs from which an agent's direct lane is removed, too"},
     {"host-ip", 0, kText, kFlag, "", store<&O::host_ips, read_addresses>, "stands for the interface addresses, in order (ask the kernel)"},
     {"resolv-conf", 0, kText, kFlag, "", store_text<&O::resolv_conf>, "file the DNS servers are read from (/etc/resolv.conf)"},
     {"uid", 0, kText, kTrace, "", store_trace_uid, "trace: uid of the process here that connects (0)"},
     {"gid", 0, kText, kTrace, "", store_trace_gid, "trace: its gid (0)"},
+    {"mark", 0, kText, kTrace, "", store_trace_mark, "trace: mark of its socket (0)"},
     {"udp", 0, kBoolean, kTrace, "", store_trace_udp, "trace: UDP instead of TCP"},
     {"interface", 0, kText, kTrace, "", store_trace_interface, "trace: interface of arrival or departure (lo or eth0)"},
 };
@@ -350,6 +370,16 @@ Result<void> read_trace_words(std::vector<std::string>& words, TraceRequest& tra
   return {};
 }
 
+// Under TPROXY the proxy's own sockets have marks, and must not be taken for direct ones.
+Result<void> keep_apart_from_tproxy(const Options& options) {
+  if (!options.tproxy || !options.direct_mark) return {};
+  for (const uint32_t mark : {options.tproxy_mark, kOutboundMark})
+    if (options.direct_mark->is_in(mark))
+      return fail("--direct-mark {}: expected bits that mark {} of TPROXY does not have",
+                  options.direct_mark->to_string(), mark);
+  return {};
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -388,6 +418,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
     SOCKMESH_CHECK(setting.set(line, given->second.label, given->second.text));
     if (setting.name == "redirect-dns") line.redirect_dns_by = given->second.label;
   }
+  SOCKMESH_CHECK(keep_apart_from_tproxy(line.options));
   return line;
 }
 

@@ -32,6 +32,7 @@ struct Options {
   std::vector<uint32_t> proxy_uids;  // empty: the uid of envoy_user, or 1337
   std::vector<uint32_t> proxy_gids;  // empty: the same numbers as proxy_uids
   std::string envoy_user = "istio-proxy";
+  std::optional<PacketMark> direct_mark;  // absent: the rules are Istio's
   bool tproxy = false;
   uint32_t tproxy_mark = 1337;
   uint32_t tproxy_table = 133;
@@ -69,6 +70,8 @@ struct Options {
   std::string network_namespace;  // path; empty: the current one
   bool cni_mode = false;
 
+  std::string direct_pins;  // of the agent's lane 3, removed with cleanup_only; empty: none
+
   std::vector<IpAddress> host_ips;  // stands for the interface addresses; empty: ask the kernel
   std::string resolv_conf = "/etc/resolv.conf";
 };
@@ -81,6 +84,7 @@ struct TraceRequest {
   uint16_t port = 0;
   std::optional<uint32_t> uid, gid;  // of the process that connects; 0 where only one is given
   bool udp = false;
+  uint32_t mark = 0;      // of the socket here that connects
   std::string interface;  // of arrival or departure; empty: lo or eth0, by the addresses
 };
 

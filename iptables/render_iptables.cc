@@ -36,6 +36,7 @@ std::string match_text(const Match& match, Family family) {
           // As iptables-save prints --syn.
           [](const match::Syn&) -> std::string { return "--tcp-flags FIN,SYN,RST,ACK SYN"; },
           [](const match::Mark& m) { return fmt::format("-m mark {}--mark {}", bang(m.negate), m.mark); },
+          [](const match::MarkBits& m) { return fmt::format("-m mark --mark {}", m.mark.to_string()); },
           [](const match::ConnectionMark& m) { return fmt::format("-m connmark --mark {}", m.mark); },
       },
       match);

@@ -81,6 +81,9 @@ std::string match_text(const Match& match, const Rule& rule, Family family) {
           },
           [](const match::Syn&) -> std::string { return "tcp flags & (fin | syn | rst | ack) == syn"; },
           [](const match::Mark& m) { return fmt::format("meta mark {}{}", unequal(m.negate), m.mark); },
+          [](const match::MarkBits& m) {
+            return fmt::format("meta mark & {:#x} == {:#x}", m.mark.mask, m.mark.value);
+          },
           [](const match::ConnectionMark& m) { return fmt::format("ct mark {}", m.mark); },
       },
       match);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/packet_mark.h"
 
 namespace sockmesh::iptables {
 
@@ -104,15 +105,18 @@ struct Mark {
   uint32_t mark;
   bool negate = false;
 };
+struct MarkBits {
+  PacketMark mark;
+};
 struct ConnectionMark {
   uint32_t mark;
 };
 }  // namespace match
 
-using Match =
-    std::variant<match::InInterface, match::OutInterface, match::Protocol, match::Source, match::Destination,
-                 match::SourcePort, match::DestinationPort, match::NoneOfDestinationPorts, match::Uid,
-                 match::Gid, match::ConntrackState, match::Syn, match::Mark, match::ConnectionMark>;
+using Match = std::variant<match::InInterface, match::OutInterface, match::Protocol, match::Source,
+                           match::Destination, match::SourcePort, match::DestinationPort,
+                           match::NoneOfDestinationPorts, match::Uid, match::Gid, match::ConntrackState,
+                           match::Syn, match::Mark, match::MarkBits, match::ConnectionMark>;
 
 // What happens to a packet that matched.
 namespace target {

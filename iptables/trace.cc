@@ -123,6 +123,7 @@ class Walk {
             [](const match::ConntrackState&) { return false; },  // a first packet is NEW
             [](const match::Syn&) { return true; },              // and of TCP a SYN; Protocol says TCP
             [&](const match::Mark& m) { return (mark_ == m.mark) != m.negate; },
+            [&](const match::MarkBits& m) { return m.mark.is_in(mark_); },
             [](const match::ConnectionMark& m) { return m.mark == 0; },
         },
         match);
@@ -133,7 +134,7 @@ class Walk {
   const std::map<std::string, uint32_t>& group_ids_;
   const Family family_;
   std::string in_, out_;
-  uint32_t mark_ = 0;
+  uint32_t mark_ = packet_.mark;
   Trace trace_;
 };
 
@@ -151,6 +152,7 @@ Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& lo
   packet.uid = request.uid.value_or(0);
   packet.gid = request.gid.value_or(0);
   packet.made_here = local(request.source) || request.uid || request.gid;
+  packet.mark = request.mark;
   packet.interface = request.interface;
   if (packet.interface.empty())
     packet.interface = packet.made_here && local(request.destination) ? "lo" : "eth0";
@@ -165,8 +167,9 @@ std::string describe(const Trace& trace, const Packet& packet) {
   const Family family = packet.source.is_v6() ? Family::kV6 : Family::kV4;
   std::string text = fmt::format("{} {} to {}", packet.transport == Transport::kTcp ? "TCP" : "UDP",
                                  packet.source.to_string(), endpoint(packet.destination, packet.port));
-  text += packet.made_here ? fmt::format(", made here by uid {} gid {}, leaves by {}\n", packet.uid,
-                                         packet.gid, packet.interface)
+  const std::string mark = packet.mark == 0 ? "" : fmt::format(" mark {:#x}", packet.mark);
+  text += packet.made_here ? fmt::format(", made here by uid {} gid {}{}, leaves by {}\n", packet.uid,
+                                         packet.gid, mark, packet.interface)
                            : fmt::format(", arrives by {}\n", packet.interface);
   for (const Rule* rule : trace.steps) {
     text += fmt::format("  {:<6} {:<17} {}\n", table_name(rule->table), chain_name(rule->chain),

@@ -19,6 +19,7 @@ struct Packet {
   uint32_t uid = 0, gid = 0;  // of the process; packets made here only
   bool made_here = true;      // else it arrives
   std::string interface;      // it leaves or arrives by
+  uint32_t mark = 0;          // of the socket; packets made here only
 };
 
 // Direction and interface from the addresses: what has a local source, or a uid or gid, is made here, and

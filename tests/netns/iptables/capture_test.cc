@@ -19,6 +19,7 @@ struct Who {
   uint32_t uid = 1000, gid = 1000;
   const char* from = nullptr;  // "delivery": bound to 127.0.0.6 or ::6
   bool udp = false;
+  uint32_t mark = 0;
 };
 
 struct Case {
@@ -72,6 +73,28 @@ const Case kCases[] = {
      8080,
      "application",
      {.uid = kProxy}},
+    {"direct connection",
+     SIDECAR "--direct-mark 0x20000000",
+     "app",
+     "peer",
+     8080,
+     "server",
+     {.mark = 0x20000000}},
+    {"direct connection with a mark of its own besides",
+     SIDECAR "--direct-mark 0x20000000",
+     "app",
+     "peer",
+     8080,
+     "server",
+     {.mark = 0x20000005}},
+    {"other marks",
+     SIDECAR "--direct-mark 0x20000000",
+     "app",
+     "peer",
+     8080,
+     "outbound",
+     {.mark = 0x10000000}},
+    {"mark without its rule", SIDECAR, "app", "peer", 8080, "outbound", {.mark = 0x20000000}},
     {"excluded interface outbound", SIDECAR "-c eth0", "app", "peer", 8080, "server"},
     {"excluded interface inbound", SIDECAR "-c eth0", "peer", "app", 8080, "application"},
     {"virtual interface", SIDECAR "-k eth0", "peer", "app", 8080, "outbound"},
@@ -143,7 +166,8 @@ void ask_all(const std::string& mode) {
       Question question{.to = {net.address(row.to, ipv6), row.port},
                         .uid = row.who.uid,
                         .gid = row.who.gid,
-                        .udp = row.who.udp};
+                        .udp = row.who.udp,
+                        .mark = row.who.mark};
       if (row.who.from) question.from = IpAddress::parse(ipv6 ? "::6" : "127.0.0.6").value();
       const std::string answer =
           ask(std::string(row.asker) == "peer" ? net.peer.netns : net.app.netns, question);

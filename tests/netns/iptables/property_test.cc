@@ -37,6 +37,7 @@ class Flags {
     maybe({"-u 1337", "-u 1337,0", "-u 7"});
     maybe({"-g 1337", "-g 8,9"});
     maybe({"-m TPROXY", "-m TPROXY -t 9 -r 99", "-m REDIRECT"});
+    maybe({"--direct-mark 0x20000000", "--direct-mark 0x40000/0xc0000"});
     maybe({"--drop-invalid"});
     maybe({"--dual-stack"});
     maybe({"--redirect-dns --capture-all-dns", "--redirect-dns --resolv-conf /nowhere --capture-all-dns"});

@@ -183,8 +183,17 @@ void Signposts::relay(const Fd& accepted, uint32_t mark) {
 std::string ask(const Netns& netns, const Question& question) {
   std::string answer;
   netns.run([&] {
+    // A socket is its maker's, to the rules; only root may mark one.
+    const auto make = [&] {
+      return Fd(socket(question.to.family(), (question.udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+    };
+    Fd fd;
+    if (question.mark != 0) {
+      fd = make();
+      set(fd.get(), SOL_SOCKET, SO_MARK, static_cast<int>(question.mark));
+    }
     become(question.uid, question.gid);
-    const Fd fd(socket(question.to.family(), (question.udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0));
+    if (!fd) fd = make();
     set_time_limit(fd.get());
     if (question.from || question.from_port) {
       const IpAddress from = question.from.value_or(IpAddress::any(question.to.ip.is_v6()));

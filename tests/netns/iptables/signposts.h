@@ -65,6 +65,7 @@ struct Question {
   std::optional<IpAddress> from;  // source address to bind to
   uint16_t from_port = 0;         // and port; 0: any
   bool udp = false;
+  uint32_t mark = 0;  // of the socket, which is root's then; 0: none
 };
 
 // The answer, or why there is none: "refused", "no answer".
