@@ -16,7 +16,8 @@ Decided decide(const Tables& tables, const SocketAddress& destination) {
   return {route->second->intercept, route->second};
 }
 
-Tables Decisions::make(const model::SnapshotPtr& snapshot, MonotonicTime now) {
+Tables Decisions::make(const model::SnapshotPtr& snapshot, MonotonicTime now,
+                       const std::optional<RememberedNumbers>& remembered) {
   // Kept until the end: what is known of its listeners is known by their addresses.
   const model::SnapshotPtr before = std::exchange(snapshot_, snapshot);
   now_ = now;
@@ -30,8 +31,14 @@ Tables Decisions::make(const model::SnapshotPtr& snapshot, MonotonicTime now) {
   const Names changed = refresh_clusters();
   route_numbers_.for_each([&](const NumberedRoute& route) { refresh_route(route, changed); });
   drop_unused_clusters();
-  cluster_numbers_.end_generation();
-  live_numbers_.end_generation();
+  ++generation_;
+  if (remembered) {
+    cluster_numbers_.end_generation(generation_, {remembered->since, remembered->clusters});
+    live_numbers_.end_generation(generation_, {remembered->since, remembered->live});
+  } else {
+    cluster_numbers_.end_generation(generation_);
+    live_numbers_.end_generation(generation_);
+  }
   return tables_;
 }
 
@@ -41,11 +48,20 @@ std::vector<NumberedRoute> Decisions::routes() const {
   return all;
 }
 
-bool Decisions::is_stale(const Known& known, const model::ClusterPtr& cluster) const {
-  return known.cluster != cluster || now_ >= known.valid_until ||
-         known.health_version != known.state->health_version() ||
-         (upstream::is_dns(*cluster) && known.names_version != names_.version()) ||
-         known.own != snapshot_->self_ips;
+const Text& Decisions::cluster_name(uint32_t number) const {
+  static const Text kNone;
+  const auto found = cluster_names_.find(number);
+  return found == cluster_names_.end() ? kNone : found->second;
+}
+
+bool Decisions::is_stale(const Known& known, MonotonicTime now) const {
+  return now >= known.valid_until || known.health_version != known.state->health_version() ||
+         (upstream::is_dns(*known.cluster) && known.names_version != names_.version());
+}
+
+bool Decisions::stale(MonotonicTime now) const {
+  return std::any_of(clusters_.begin(), clusters_.end(),
+                     [&](const auto& one) { return is_stale(one.second, now); });
 }
 
 // Returns the names of those whose routes have to be looked at again.
@@ -58,7 +74,7 @@ Decisions::Names Decisions::refresh_clusters() {
       changed.emplace(key.name, true);
       continue;
     }
-    if (is_stale(known, found->second)) {
+    if (known.cluster != found->second || known.own != snapshot_->self_ips || is_stale(known, now_)) {
       const auto intercept = known.intercept;
       // A route that hashes the source asks for another variant then.
       const bool other_variant = hashes(known.cluster->lb) != hashes(found->second->lb);
@@ -183,6 +199,7 @@ const Decisions::Known* Decisions::use(const Text& name, const NumberedRoute& ro
   Known& known = at->second;
   if (fresh) {
     known.number = cluster_numbers_.hold(key);
+    cluster_names_.insert_or_assign(known.number, name);
     refresh(key, found->second, known);
     valid_until_ = std::min(valid_until_, known.valid_until);
   }

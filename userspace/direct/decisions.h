@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/flat_map.h"
@@ -85,19 +86,41 @@ struct std::hash<sockmesh::direct::LiveKey> {
 
 namespace sockmesh::direct {
 
+// What open flows remember (numbers.h): counts, and clusters.
+struct RememberedNumbers {
+  uint64_t since = 0;
+  std::set<uint32_t> live, clusters;
+};
+
 class Decisions {
  public:
-  // The pod's, as its workers have them; both outlive this.
-  Decisions(upstream::ClusterRegistry& registry, const upstream::NameCache& names, model::DirectTerms terms)
-      : registry_(registry), names_(names), terms_(std::move(terms)) {}
+  // The pod's, as its workers have them; both outlive this. `inherited`: by flows of an earlier process,
+  // whose last generation it was.
+  Decisions(upstream::ClusterRegistry& registry, const upstream::NameCache& names, model::DirectTerms terms,
+            const RememberedNumbers& inherited = {})
+      : registry_(registry),
+        names_(names),
+        terms_(std::move(terms)),
+        cluster_numbers_(inherited.clusters),
+        live_numbers_(inherited.live),
+        generation_(inherited.since) {}
 
-  // A copy of the tables as they are from now on: what was returned before stays whole.
-  Tables make(const model::SnapshotPtr& snapshot, MonotonicTime now);
+  // A copy of the tables as they are from now on: what was returned before stays whole. What numbers mean to
+  // whoever remembers them, they mean on; by default nobody does.
+  Tables make(const model::SnapshotPtr& snapshot, MonotonicTime now,
+              const std::optional<RememberedNumbers>& remembered = std::nullopt);
+  // Of the last tables: one more each time.
+  uint64_t generation() const { return generation_; }
+  uint32_t live_numbers() const { return live_numbers_.bound(); }  // all that were ever given are below
+  // Whether tables made now could be others, with the same snapshot.
+  bool stale(MonotonicTime now) const;
   // When the last tables want to be made again though nothing happened: an ejection ends, a host is warmer.
   MonotonicTime valid_until() const { return valid_until_; }
 
   // What the numbers of routes stand for, in the snapshot of the last tables.
   std::vector<NumberedRoute> routes() const;
+  // The cluster that a number stands for, in every generation that is remembered; "" for others.
+  const Text& cluster_name(uint32_t number) const;
 
  private:
   struct Known {  // a cluster
@@ -121,7 +144,7 @@ class Decisions {
   using Names = FlatMap<Text, bool>;
 
   Names refresh_clusters();
-  bool is_stale(const Known& known, const model::ClusterPtr& cluster) const;
+  bool is_stale(const Known& known, MonotonicTime now) const;
   void refresh(const ClusterKey& key, const model::ClusterPtr& cluster, Known& known);
   void refresh_route(const NumberedRoute& route, const Names& changed);
   RouteValue route_value(const NumberedRoute& route, std::vector<ClusterKey>& clusters);
@@ -138,8 +161,10 @@ class Decisions {
   Numbers<LiveKey> live_numbers_;
   FlatMap<ClusterKey, Known> clusters_;
   FlatMap<uint32_t, Led> routes_;  // by number
+  FlatMap<uint32_t, Text> cluster_names_;
 
   // As of the last time.
+  uint64_t generation_;
   model::SnapshotPtr snapshot_;
   MonotonicTime now_{}, valid_until_ = MonotonicTime::max();
   Tables tables_;

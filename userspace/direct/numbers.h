@@ -1,10 +1,11 @@
 // Numbers: small numbers for named things, as the kernel's tables know them. Who is held keeps its number
-// from one configuration to the next. A number that is given back waits for a whole generation before
-// somebody else gets it, so that what the kernel still does by the tables of the generation before counts for
-// nobody else. As thread-safe as a map.
+// from one generation of the tables to the next. A number that is given back waits until no flow remembers
+// it, and for one generation at least, so that what the kernel still does by old tables counts for nobody
+// else. As thread-safe as a map.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -12,9 +13,21 @@
 
 namespace sockmesh::direct {
 
+// What open flows remember: each number in `numbers`, and whatever was in force since `since`.
+struct Remembered {
+  uint64_t since = 0;
+  std::set<uint32_t> numbers;
+};
+
 template <typename Key>
 class Numbers {
  public:
+  Numbers() = default;
+  // `remembered` by flows of an earlier process.
+  explicit Numbers(const std::set<uint32_t>& remembered) : inherited_(remembered) {
+    for (const uint32_t number : remembered) waiting_.push_back({0, number});
+  }
+
   // Each call is paid back by let_go(). To replace a holder, hold first: then the number stays.
   uint32_t hold(const Key& key) {
     const auto found = held_.find(key);
@@ -22,13 +35,7 @@ class Numbers {
       ++found->second.users;
       return found->second.number;
     }
-    uint32_t number = next_;
-    if (free_.empty()) {
-      ++next_;
-    } else {
-      number = free_.back();
-      free_.pop_back();
-    }
+    const uint32_t number = free_number();
     held_.emplace(key, {number, 1});
     return number;
   }
@@ -38,11 +45,16 @@ class Numbers {
     given_back_.push_back(found->second.number);
     held_.erase(found);
   }
-  // The tables of one configuration are made.
-  void end_generation() {
-    free_.insert(free_.end(), waiting_.begin(), waiting_.end());
-    waiting_ = std::exchange(given_back_, {});
+  // The tables of `generation` are made. By default nobody remembers what is older than the one before.
+  void end_generation(uint64_t generation, const Remembered& remembered) {
+    std::erase_if(waiting_, [&](const Waiting& one) {
+      if (one.last_of >= remembered.since || remembered.numbers.contains(one.number)) return false;
+      free_.push_back(one.number);
+      return true;
+    });
+    for (const uint32_t number : std::exchange(given_back_, {})) waiting_.push_back({generation - 1, number});
   }
+  void end_generation(uint64_t generation) { end_generation(generation, {generation - 1, {}}); }
 
   size_t held() const { return held_.size(); }
   uint32_t bound() const { return next_; }  // every number ever given is below
@@ -51,8 +63,24 @@ class Numbers {
   struct Entry {
     uint32_t number = 0, users = 0;
   };
+  struct Waiting {
+    uint64_t last_of;  // the last generation that had it
+    uint32_t number;
+  };
+  uint32_t free_number() {
+    if (free_.empty()) {
+      while (inherited_.contains(next_)) ++next_;
+      return next_++;
+    }
+    const uint32_t number = free_.back();
+    free_.pop_back();
+    return number;
+  }
+
+  const std::set<uint32_t> inherited_{};  // clang wants it said
   FlatMap<Key, Entry> held_;
-  std::vector<uint32_t> free_, waiting_, given_back_;
+  std::vector<Waiting> waiting_;
+  std::vector<uint32_t> free_, given_back_;
   uint32_t next_ = 0;
 };
 

@@ -39,7 +39,7 @@ std::vector<uint32_t> RouteNumbers::end_round() {
     numbers_.let_go(key);
     known_.erase(known_.find(key));
   }
-  numbers_.end_generation();
+  numbers_.end_generation(round_);  // flows remember it too, but nobody asks what it was
   gone_.clear();
   return numbers;
 }
