@@ -174,15 +174,10 @@ void Dial::timed_out() {
 }
 
 void Dial::report(bool connected) {
-  (connected ? state_->connects : state_->connect_failures).fetch_add(1, std::memory_order_relaxed);
-  HostState* host = outcome_.lease.host().get();
-  if (host == nullptr) return;
-  (connected ? host->connects : host->failures).fetch_add(1, std::memory_order_relaxed);
-  if (!request_.cluster->outlier) return;
-  const HostList& hosts = upstreams_.balancer(request_.cluster).hosts();
-  if (!record(*request_.cluster->outlier, hosts, *host, connected, upstreams_.loop().now())) return;
-  state_->ejections.fetch_add(1, std::memory_order_relaxed);
-  state_->health_changed();
+  report_connect(
+      *request_.cluster, *state_, outcome_.lease.host().get(),
+      [this]() -> const HostList& { return upstreams_.balancer(request_.cluster).hosts(); }, connected,
+      upstreams_.loop().now());
 }
 
 void Dial::attempt_failed(std::string text) {

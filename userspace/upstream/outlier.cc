@@ -60,4 +60,14 @@ bool record(const model::OutlierDetection& settings, const HostList& hosts, Host
   return true;
 }
 
+void report_connect(const model::Cluster& cluster, ClusterState& state, HostState* host,
+                    const std::function<const HostList&()>& hosts, bool connected, MonotonicTime now) {
+  (connected ? state.connects : state.connect_failures).fetch_add(1, std::memory_order_relaxed);
+  if (host == nullptr) return;
+  (connected ? host->connects : host->failures).fetch_add(1, std::memory_order_relaxed);
+  if (!cluster.outlier || !record(*cluster.outlier, hosts(), *host, connected, now)) return;
+  state.ejections.fetch_add(1, std::memory_order_relaxed);
+  state.health_changed();
+}
+
 }  // namespace sockmesh::upstream

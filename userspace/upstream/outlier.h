@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "base/clock.h"
 #include "model/snapshot.h"
+#include "upstream/cluster_state.h"
 #include "upstream/host.h"
 
 namespace sockmesh::upstream {
@@ -33,5 +35,10 @@ uint32_t forgiven(const model::OutlierDetection& settings, uint32_t ejections, D
 // thread; returns true when the host was ejected by this call.
 bool record(const model::OutlierDetection& settings, const HostList& hosts, HostState& host, bool connected,
             MonotonicTime now);
+
+// Counts how connecting to a host of a cluster went, and ejects the host when that is due. `host` is null
+// where it is not known (ORIGINAL_DST); `hosts` is asked where outlier detection is on. Any thread.
+void report_connect(const model::Cluster& cluster, ClusterState& state, HostState* host,
+                    const std::function<const HostList&()>& hosts, bool connected, MonotonicTime now);
 
 }  // namespace sockmesh::upstream
