@@ -142,6 +142,7 @@ struct connect {
 	__u32 side;
 	__u32 error; /* when it is to be refused */
 	struct direct_address asked;
+	struct direct_address source; /* what the socket is bound to, zeros if nothing */
 	struct direct_address endpoint;
 	__u32 route;
 	__u32 cluster;
@@ -432,7 +433,6 @@ static __always_inline int family_fits(const struct connect *c, int v6, const st
 static __always_inline enum direct_count lead(struct bpf_sock_addr *ctx, struct direct_control *control, int v6,
                                               struct connect *c)
 {
-	struct direct_address source = {};
 	struct direct_flow *flow;
 	enum direct_count what;
 	__u32 mark, mask, old;
@@ -444,13 +444,13 @@ static __always_inline enum direct_count lead(struct bpf_sock_addr *ctx, struct 
 	if ((control->uid != DIRECT_NONE && (__u32)ids == control->uid) ||
 	    (control->gid != DIRECT_NONE && (__u32)(ids >> 32) == control->gid))
 		return DIRECT_COUNT_OWN;
-	what = examine(ctx, c, v6, &source, &v6only);
+	what = examine(ctx, c, v6, &c->source, &v6only);
 	if (what != DIRECT_COUNT_REWRITTEN)
 		return what;
 	what = decide(c);
 	if (what != DIRECT_COUNT_REWRITTEN && what != DIRECT_COUNT_ORIGINAL)
 		return what;
-	if (what == DIRECT_COUNT_REWRITTEN && !family_fits(c, v6, &source, v6only))
+	if (what == DIRECT_COUNT_REWRITTEN && !family_fits(c, v6, &c->source, v6only))
 		return DIRECT_COUNT_FAMILY;
 
 	flow = bpf_sk_storage_get(&flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -498,10 +498,35 @@ enum answer {
 	GOES_TO_ENDPOINT,
 };
 
+static __always_inline void tell_refusal(struct bpf_sock_addr *ctx, struct direct_control *control,
+                                         const struct connect *c, enum direct_count why, __u32 error)
+{
+	struct direct_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+
+	if (!record) {
+		count(control, DIRECT_COUNT_LOST);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = DIRECT_REFUSED;
+	record->from_state = why;
+	record->flow.cookie = bpf_get_socket_cookie(ctx);
+	record->flow.generation = control->generation[c->side & (DIRECT_SIDES - 1)];
+	record->flow.connect_ns = record->reading.now_ns = bpf_ktime_get_ns();
+	record->flow.route = c->route;
+	record->flow.cluster = c->cluster;
+	record->flow.cluster_live = record->flow.host_live = DIRECT_NONE;
+	record->flow.asked = c->asked;
+	record->reading.error = error;
+	record->reading.local = c->source;
+	bpf_ringbuf_submit(record, 0);
+}
+
 static __always_inline enum answer on_connect(struct bpf_sock_addr *ctx, int v6, struct connect *c)
 {
 	struct direct_control *control = get_control();
 	enum direct_count what;
+	__u32 error;
 
 	if (!control)
 		return GOES_ON;
@@ -515,7 +540,9 @@ static __always_inline enum answer on_connect(struct bpf_sock_addr *ctx, int v6,
 	leave_alone(ctx, control);
 	if (!is_refusal(what))
 		return GOES_ON;
-	bpf_set_retval(c->error > 0 && c->error <= MAX_ERRNO ? -(int)c->error : -ECONNREFUSED);
+	error = c->error > 0 && c->error <= MAX_ERRNO ? c->error : ECONNREFUSED;
+	tell_refusal(ctx, control, c, what, error);
+	bpf_set_retval(-(int)error);
 	return FAILS;
 }
 

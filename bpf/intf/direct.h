@@ -193,12 +193,17 @@ enum direct_record_kind {
 	DIRECT_ENDED,  /* was established, and is no more */
 	DIRECT_FAILED, /* never was: refused, unreachable, timed out, given up */
 	DIRECT_SEEN,   /* by the iterator */
+	/*
+	 * connect() was refused by the decisions, so there is no flow: of `flow` its cookie, generation, route, cluster and
+	 * what was asked, of `reading` the time, the error, and the address that the socket is bound to, if it is.
+	 */
+	DIRECT_REFUSED,
 };
 
 /* In the ring, and what the iterator writes. */
 struct direct_record {
 	__u32 kind;       /* enum direct_record_kind */
-	__u32 from_state; /* the TCP state that it left */
+	__u32 from_state; /* the TCP state that it left; DIRECT_REFUSED: why, an enum direct_count */
 	struct direct_flow flow;
 	struct direct_reading reading;
 };

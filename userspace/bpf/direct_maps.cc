@@ -5,8 +5,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 
 namespace sockmesh::bpf {
@@ -84,6 +86,7 @@ Result<std::unique_ptr<DirectMaps>> DirectMaps::open(const Options& options) {
   std::unique_ptr<DirectMaps> maps(new DirectMaps(std::move(program)));
   SOCKMESH_CHECK(maps->map_memory());
   SOCKMESH_CHECK(maps->make_barrier());
+  SOCKMESH_CHECK(maps->add_up_memory());
   direct_control& control = *maps->control_;
   control.mark_mask = options.mark_mask;
   control.mark = options.mark;
@@ -122,6 +125,27 @@ Result<void> DirectMaps::make_barrier() {
   barrier_ = Fd(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "direct_barrier", sizeof(__u32), sizeof(__u32), 1,
                                &options));
   if (!barrier_) return fail(os_error("making a BPF array of maps"));
+  return {};
+}
+
+// As the kernel allocates: a bucket of 16 bytes for each entry that a hash has room for, and an entry when it
+// is made, from the slab of the next size (kernel/bpf/hashtab.c, lpm_trie.c, ringbuf.c).
+Result<void> DirectMaps::add_up_memory() {
+  constexpr uint64_t kBucket = 16, kEntryHead = 64;
+  bytes_at_most_ = sizeof(direct_control);
+  for (const int map :
+       {program_.destinations_fd(), program_.prefixes_fd(), program_.routes_fd(), program_.clusters_fd(),
+        program_.hosts_fd(), program_.live_fd(), program_.events_fd()}) {
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (bpf_obj_get_info_by_fd(map, &info, &size) != 0) return fail(os_error("asking about a BPF map"));
+    if (info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_RINGBUF) {
+      bytes_at_most_ += uint64_t{info.max_entries} * std::max<uint64_t>(info.value_size, 1);
+    } else {
+      const uint64_t entry = std::bit_ceil(kEntryHead + info.key_size + info.value_size);
+      bytes_at_most_ += info.max_entries * (kBucket + entry);
+    }
+  }
   return {};
 }
 

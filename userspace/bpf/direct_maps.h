@@ -70,12 +70,16 @@ class DirectMaps {
   bool enabled() const;
   uint64_t count(direct_count what) const;
 
+  // Of kernel memory, if all maps were full; the storage of open flows comes on top, 256 bytes each.
+  uint64_t bytes_at_most() const { return bytes_at_most_; }
+
   int events_fd() const { return program_.events_fd(); }
 
  private:
   explicit DirectMaps(DirectProgram program) : program_(std::move(program)) {}
   Result<void> map_memory();
   Result<void> make_barrier();
+  Result<void> add_up_memory();
   Result<void> wait_for_programs() const;
   Result<void> write(const DirectChange& change, uint32_t side) const;
   Result<void> set_cluster(uint32_t number, const std::optional<DirectCluster>& cluster, uint32_t side) const;
@@ -87,6 +91,7 @@ class DirectMaps {
   direct_control* control_ = nullptr;  // shared with the kernel
   direct_live* live_ = nullptr;        // live_records_ of them, shared
   uint32_t live_records_ = 0;
+  uint64_t bytes_at_most_ = 0;
   Fd barrier_, barrier_content_;
   std::optional<DirectChange> unsettled_;  // in force, and missing on the other side
   bool torn_ = false;                      // the other side is not to be relied on

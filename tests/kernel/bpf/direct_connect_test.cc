@@ -162,6 +162,37 @@ TEST_CASE("a refusal is the errno of the decision, at once, however the applicat
   EVENTUALLY(pod.all_open() == 0);
 }
 
+TEST_CASE("a connect() that the decisions refuse is told, with what was asked, by which socket, and why") {
+  DirectPod pod;
+  for (const bool ipv6 : {false, true}) {
+    const SocketAddress nobody = service(1, 80, ipv6), full = service(2, 80, ipv6);
+    const Fd listener = listen_at(endpoint(1, 8080, ipv6));
+    pod.serve(nobody, 1, {});
+    pod.serve(full, 2, {endpoint(1, 8080, ipv6)}, [](bpf::DirectCluster& cluster) {
+      cluster.max_connections = 0;
+      cluster.refuse_when_full = true;
+    });
+    const Fd unbound = tcp(ipv6), bound = tcp(ipv6);
+    REQUIRE(bind_to(bound, endpoint(2, 0, ipv6)) == 0);
+    REQUIRE(connect_to(unbound, nobody) == ECONNREFUSED);
+    REQUIRE(connect_to(bound, full) == ECONNREFUSED);
+
+    const direct_record first = pod.event(DIRECT_REFUSED, cookie_of(unbound));
+    CHECK(bpf::from_kernel(first.flow.asked) == nobody);
+    CHECK(first.flow.cluster == 1);
+    CHECK(first.flow.generation == pod.generation());
+    CHECK(first.flow.established_ns == 0);
+    CHECK(first.from_state == DIRECT_COUNT_NO_HOST);
+    CHECK(first.reading.error == ECONNREFUSED);
+    CHECK(bpf::from_kernel(first.reading.local).ip.is_any());
+    const direct_record second = pod.event(DIRECT_REFUSED, cookie_of(bound));
+    CHECK(second.from_state == DIRECT_COUNT_REFUSED_FULL);
+    CHECK(second.flow.cluster == 2);
+    CHECK(bpf::from_kernel(second.reading.local).ip == endpoint(2, 0, ipv6).ip);
+  }
+  CHECK(pod.all_open() == 0);
+}
+
 TEST_CASE("refused, unreachable and timed out endpoints are the application's own errors, and are told") {
   DirectPod pod;
   pod.add_hole();

@@ -17,38 +17,10 @@
 #include "base/fd.h"
 #include "bpf/direct_events.h"
 #include "bpf/direct_maps.h"
+#include "test_support/cgroup.h"
 #include "test_support/netns.h"
 
 namespace sockmesh::test {
-
-// A cgroup v2 folder below the root's.
-class Cgroup {
- public:
-  Cgroup();
-  Cgroup(const Cgroup&) = delete;
-  Cgroup& operator=(const Cgroup&) = delete;
-  ~Cgroup();  // this process leaves it; others that are in it are killed
-
-  const std::string& path() const { return path_; }
-  void enter() const;  // the whole process
-  static void leave();
-
- private:
-  std::string path_;
-};
-
-// A BPF file system of its own.
-class BpfFolder {
- public:
-  BpfFolder();
-  BpfFolder(const BpfFolder&) = delete;
-  BpfFolder& operator=(const BpfFolder&) = delete;
-  ~BpfFolder();
-  std::string pod() const { return path_ + "/pod"; }  // not made yet
-
- private:
-  std::string path_;
-};
 
 SocketAddress endpoint(int number, uint16_t port, bool ipv6 = false);  // 1 to 4
 SocketAddress service(int number, uint16_t port, bool ipv6 = false);   // 1 to 255
