@@ -106,7 +106,7 @@ def _layers(tree):
     if picture:
         first = tree.text(LAYERS_IN).count("\n", 0, picture.start(1)) + 1
         for number, line in enumerate(picture.group(1).splitlines(), start=first):
-            if match := re.match(r" *([a-z]+)  ", line):
+            if match := re.match(r" *([a-z_]+)  ", line):
                 shown[match.group(1)] = number
     for name in tree.ending("CMakeLists.txt"):
         if name.startswith(LAYERS):

@@ -263,4 +263,13 @@ Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection) 
   return explanation;
 }
 
+ExplainStep explain_lane(const Snapshot& snapshot, const ConnectionInfo& connection,
+                         const DirectTerms& terms) {
+  const auto reason = not_direct(snapshot, connection, match(snapshot, connection), terms);
+  if (!reason)
+    return {"lane", "direct: connect() leads the application itself to the endpoint, past the proxy",
+            nullptr};
+  return {"lane", std::string("through the proxy: ") + describe(*reason), nullptr};
+}
+
 }  // namespace sockmesh::model

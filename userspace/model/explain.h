@@ -6,14 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "model/direct.h"
 #include "model/match.h"
 
 namespace sockmesh::model {
 
 struct ExplainStep {
-  std::string stage;  // "interception", "listener", "filterChain", "route", "cluster", "endpoints", "outcome"
-  std::string text;   // one sentence
-  OriginPtr object;   // null when nobody's object made it so
+  std::string
+      stage;  // "interception", "listener", "filterChain", "route", "cluster", "endpoints", "outcome", "lane"
+  std::string text;  // one sentence
+  OriginPtr object;  // null when nobody's object made it so
 };
 
 struct Explanation {
@@ -34,5 +36,10 @@ struct Explanation {
 };
 
 Explanation explain(const Snapshot& snapshot, const ConnectionInfo& connection);
+
+// Whether the application's own connection may go to the endpoint (lane 3), where there is such a lane. By
+// configuration alone: what changes by the minute, as names that are not resolved yet, is not looked at.
+ExplainStep explain_lane(const Snapshot& snapshot, const ConnectionInfo& connection,
+                         const DirectTerms& terms);
 
 }  // namespace sockmesh::model

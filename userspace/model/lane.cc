@@ -12,6 +12,8 @@ const char* to_string(Lane lane) {
       return "sk_skb";
     case Lane::kSkMsg:
       return "sk_msg";
+    case Lane::kDirect:
+      return "direct";
   }
   return "";
 }

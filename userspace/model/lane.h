@@ -13,9 +13,10 @@ enum class Lane : uint8_t {
   kIoUring,  // lane 0 likewise
   kSkSkb,    // lane 1: redirected by the kernel between the agent's own two sockets
   kSkMsg,    // lane 2: between the sockets of two applications; no agent has it yet
+  kDirect,   // lane 3: the application's own connection; its bytes pass nobody
 };
-inline constexpr std::array kLanes{Lane::kEpoll, Lane::kIoUring, Lane::kSkSkb, Lane::kSkMsg};
-const char* to_string(Lane lane);  // "epoll", "io_uring", "sk_skb", "sk_msg"
+inline constexpr std::array kLanes{Lane::kEpoll, Lane::kIoUring, Lane::kSkSkb, Lane::kSkMsg, Lane::kDirect};
+const char* to_string(Lane lane);  // "epoll", "io_uring", "sk_skb", "sk_msg", "direct"
 
 // One value a lane.
 template <typename T>

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "model/flags.h"
 #include "model/lane.h"
 #include "model/snapshot.h"
@@ -17,6 +18,13 @@ namespace sockmesh::telemetry {
 
 enum class ConnectionState : uint8_t { kAccepted, kInspecting, kConnecting, kRelaying, kClosed };
 const char* to_string(ConnectionState state);  // "accepted", ...
+
+// What the kernel measured of the connection to the endpoint.
+struct TcpFigures {
+  std::chrono::microseconds round_trip{};  // smoothed
+  uint32_t retransmits = 0;                // segments, SYNs among them
+  uint64_t bytes_retransmitted = 0;
+};
 
 struct ConnectionRecord {
   uint64_t id = 0;  // unique in this agent's life: the number of its WorkerTelemetry in the top 16 bits
@@ -33,7 +41,7 @@ struct ConnectionRecord {
       upstream_local;       // our side of the upstream connection; absent: never connected
   std::string server_name;  // SNI, "" if none was looked at
 
-  std::string listener, filter_chain, cluster, route_name;
+  Text listener, filter_chain, cluster, route_name;
   model::SnapshotPtr snapshot;       // the one that routed it
   model::ClusterPtr cluster_config;  // null for NC, NR
   model::WorkloadPtr peer;           // the other end, when known
@@ -50,6 +58,7 @@ struct ConnectionRecord {
   model::BytesByLane moved;
   std::optional<model::Lane> lane;  // none before there is anything to move
   std::string lane_reason;
+  std::optional<TcpFigures> upstream_tcp;                   // absent: not asked
   bool downstream_closed = false, upstream_closed = false;  // FIN seen from that side: half-closed
   bool log = true;  // false: no access-log line (virtualOutbound-blackhole)
 };
