@@ -36,7 +36,9 @@ std::string flows_table(const Json& view, bool wide) {
   std::vector<std::string> header = {"ID",       "DIRECTION", "DOWNSTREAM", "DESTINATION",
                                      "UPSTREAM", "CLUSTER",   "RECEIVED",   "SENT",
                                      "AGE",      "STATE",     "LANE"};
-  if (wide) header.insert(header.end(), {"SPLICED", "UPSTREAM LOCAL", "LISTENER", "CHAIN", "SNI", "FLAGS"});
+  if (wide)
+    header.insert(header.end(), {"SPLICED", "RTT MS", "RETRANSMITS", "UPSTREAM LOCAL", "LISTENER", "CHAIN",
+                                 "SNI", "FLAGS"});
   header.push_back("WHY THIS LANE");
   Table table(std::move(header));
   for (const Json& flow : view["flows"]) {
@@ -55,7 +57,8 @@ std::string flows_table(const Json& view, bool wide) {
     };
     if (wide) {
       row.push_back(cell(flow, "splicedReceived") + "/" + cell(flow, "splicedSent"));
-      for (const char* key : {"upstreamLocal", "listener", "filterChain", "serverName", "responseFlags"})
+      for (const char* key : {"roundTripMs", "retransmits", "upstreamLocal", "listener", "filterChain",
+                              "serverName", "responseFlags"})
         row.push_back(cell_or_dash(flow, key));
     }
     row.push_back(cell_or_dash(flow, "laneReason"));
@@ -103,7 +106,8 @@ void declare_flows(CLI::App& app, Context& context) {
   app.add_option("--direction", options->direction, "only these: inbound or outbound")
       ->check(CLI::IsMember({"inbound", "outbound"}));
   app.add_option("--cluster", options->cluster, "only those whose cluster contains this text");
-  app.add_option("--lane", options->lane, "only those of this lane (epoll, io_uring, sk_skb, sk_msg)");
+  app.add_option("--lane", options->lane,
+                 "only those of this lane (epoll, io_uring, sk_skb, sk_msg, direct)");
   app.add_flag("--half-closed", options->half_closed, "only those that one side has closed");
   app.add_option("--watch", options->watch, "again every SECONDS, until interrupted")
       ->check(CLI::Range(0.1, 3600.0))

@@ -1,4 +1,5 @@
-// sockmeshctl lanes: which ways bytes may take, and the switch for the kernel's (splice on|off).
+// sockmeshctl lanes: which ways bytes may take, and the switches for the kernel's (splice and direct,
+// on|off).
 #include "ctl/commands.h"
 #include "ctl/status.h"
 #include "ctl/subject.h"
@@ -17,16 +18,37 @@ Result<int> run_lanes(Context& context, const LanesOptions& options) {
   return kOk;
 }
 
-struct SpliceOptions {
+struct SwitchOptions {
   std::string state;
 };
 
-Result<int> run_splice(Context& context, const SpliceOptions& options) {
-  SOCKMESH_TRY(done,
-               post(context, fmt::format("/v1/splice?enabled={}", options.state == "on" ? "true" : "false")));
-  context.world.out << (options.state == "on" ? "kernel lanes on: flows are spliced again\n"
-                                              : "kernel lanes off: every flow goes through user space\n");
+Result<int> switch_lane(Context& context, const SwitchOptions& options, const char* path, const char* on,
+                        const char* off) {
+  const bool enable = options.state == "on";
+  SOCKMESH_TRY(done, post(context, fmt::format("/v1/{}?enabled={}", path, enable)));
+  context.world.out << (enable ? on : off) << "\n";
   return kOk;
+}
+
+Result<int> run_splice(Context& context, const SwitchOptions& options) {
+  return switch_lane(context, options, "splice", "kernel lanes on: flows are spliced again",
+                     "kernel lanes off: every flow goes through user space");
+}
+
+Result<int> run_direct(Context& context, const SwitchOptions& options) {
+  return switch_lane(context, options, "direct", "direct lane on: new connections go to their endpoints",
+                     "direct lane off: new connections go through the proxy, open ones go on");
+}
+
+void declare_switch(CLI::App& app, Context& context, const char* name, const char* about,
+                    Result<int> (*run)(Context&, const SwitchOptions&)) {
+  CLI::App* command = app.add_subcommand(name, about);
+  auto options = std::make_shared<SwitchOptions>();
+  command->add_option("state", options->state, "on or off")
+      ->required()
+      ->check(CLI::IsMember({"on", "off"}))
+      ->type_name("on|off");
+  runs(*command, context, options, run);
 }
 
 }  // namespace
@@ -34,13 +56,8 @@ Result<int> run_splice(Context& context, const SpliceOptions& options) {
 void declare_lanes(CLI::App& app, Context& context) {
   auto options = std::make_shared<LanesOptions>();
   add_output(app, options->output, {"text", "json"});
-  CLI::App* splice = app.add_subcommand("splice", "switch the kernel lanes on or off, at run time");
-  auto splice_options = std::make_shared<SpliceOptions>();
-  splice->add_option("state", splice_options->state, "on or off")
-      ->required()
-      ->check(CLI::IsMember({"on", "off"}))
-      ->type_name("on|off");
-  runs(*splice, context, splice_options, run_splice);
+  declare_switch(app, context, "splice", "switch the kernel lanes on or off, at run time", run_splice);
+  declare_switch(app, context, "direct", "switch the direct lane on or off, at run time", run_direct);
   app.callback([&app, &context, options] {
     if (app.get_subcommands().empty()) context.finish(run_lanes(context, *options));
   });

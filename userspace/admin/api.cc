@@ -102,6 +102,14 @@ Question question_of(const Call& call) {
   return question;
 }
 
+model::Explanation explained(const Call& call, const model::Snapshot& snapshot,
+                             const model::ConnectionInfo& info) {
+  model::Explanation explanation = model::explain(snapshot, info);
+  if (call.sources.direct_terms)
+    explanation.steps.push_back(model::explain_lane(snapshot, info, *call.sources.direct_terms));
+  return explanation;
+}
+
 Reply explain_flow(const Call& call, const std::string& id_text) {
   const auto id = parse_number<uint64_t>(id_text);
   if (!id) return failure(400, fmt::format("flow '{}': expected the number of an open flow", id_text));
@@ -118,7 +126,7 @@ Reply explain_flow(const Call& call, const std::string& id_text) {
   info.bound = bound_listener(*found->snapshot, info.destination);
   if (!found->server_name.empty()) info.hello = model::TlsHello{true, found->server_name};
   return json(
-      explanation_view(model::explain(*found->snapshot, info), states_of(call), &*found, monotonic_now()));
+      explanation_view(explained(call, *found->snapshot, info), states_of(call), &*found, monotonic_now()));
 }
 
 Reply explain(const Call& call) {
@@ -127,16 +135,19 @@ Reply explain(const Call& call) {
   if (!snapshot) return no_config();
   const auto info = connection_of(question_of(call), *snapshot);
   if (!info) return failure(400, info.error().message);
-  return json(explanation_view(model::explain(*snapshot, *info), states_of(call), nullptr, monotonic_now()));
+  return json(explanation_view(explained(call, *snapshot, *info), states_of(call), nullptr, monotonic_now()));
 }
 
-Reply splice(const Call& call) {
+Reply switch_lane(const Call& call, model::Lane lane) {
   if (!call.sources.set_enabled) return not_here("kernel lanes");
   const std::string enabled = call.query("enabled");
   if (enabled != "true" && enabled != "false")
     return failure(400, fmt::format("enabled '{}': expected true or false", enabled));
-  return done(call.sources.set_enabled(model::Lane::kSkSkb, enabled == "true"));
+  return done(call.sources.set_enabled(lane, enabled == "true"));
 }
+
+Reply splice(const Call& call) { return switch_lane(call, model::Lane::kSkSkb); }
+Reply direct(const Call& call) { return switch_lane(call, model::Lane::kDirect); }
 
 Reply drain(const Call& call) {
   if (!call.sources.drain) return not_here("drain");
@@ -251,6 +262,7 @@ constexpr Path kPaths[] = {
     {"GET", "/v1/endpoints", kSocket, endpoints},
     {"GET", "/v1/explain", kSocket, explain},
     {"POST", "/v1/splice", kSocket, splice},
+    {"POST", "/v1/direct", kSocket, direct},
     {"POST", "/v1/drain", kSocket, drain},
 
     {"GET", "/ready", kSocket | kAdmin, ready, Effort::kNone},

@@ -39,6 +39,8 @@ Json flow_view(const telemetry::ConnectionRecord& r, MonotonicTime now) {
           {"bytesSent", r.bytes_sent},
           {"splicedReceived", r.moved[model::Lane::kSkSkb].received},
           {"splicedSent", r.moved[model::Lane::kSkSkb].sent},
+          {"roundTripMs", r.upstream_tcp ? Json(r.upstream_tcp->round_trip.count() / 1000.0) : Json(nullptr)},
+          {"retransmits", r.upstream_tcp ? Json(r.upstream_tcp->retransmits) : Json(nullptr)},
           {"downstreamClosed", r.downstream_closed},
           {"upstreamClosed", r.upstream_closed},
           {"started", utc(r.started)},

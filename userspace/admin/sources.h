@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "model/direct.h"
 #include "model/snapshot.h"
 #include "telemetry/connection_record.h"
 
@@ -73,6 +74,14 @@ struct NameStatus {
   std::optional<Duration> answer_age;  // since the last answer, empty or not; none: there was none
 };
 
+// What lane 3 has in the kernel, where there is one.
+struct DirectStatus {
+  uint64_t generation = 0;  // of its decisions, by their own count
+  uint64_t destinations = 0, prefixes = 0, routes = 0, clusters = 0, hosts = 0;  // entries
+  uint64_t bytes = 0;                                      // of memory that the maps may take at most
+  std::vector<std::pair<std::string, uint64_t>> connects;  // what became of connect() calls, and events lost
+};
+
 struct AgentStatus {
   std::string version;  // of the program
   pid_t pid = 0;
@@ -89,6 +98,7 @@ struct AgentStatus {
   std::vector<NameStatus> names;         // those whose last lookup did not bring addresses; bounded
   std::vector<model::Finding> findings;  // of the agent itself, beside the configuration's
   std::vector<LaneStatus> lanes;
+  std::optional<DirectStatus> direct;
   std::vector<WorkerStatus> workers;
 };
 
@@ -119,13 +129,14 @@ struct Sources {
   std::function<Readiness()> readiness;  // does not wait: probes are answered with it in the loop itself
   std::function<FlowListing()> flows;    // asks every worker; bounded in time by the owner
   std::function<std::vector<EndpointState>()> endpoint_states;
-  std::function<std::string()> metrics;  // Prometheus text (telemetry::prometheus_text)
+  std::optional<model::DirectTerms> direct_terms;  // absent: there is no lane 3
+  std::function<std::string()> metrics;            // Prometheus text (telemetry::prometheus_text)
   std::function<std::vector<Logger>()> loggers;
 
   // --- change ---
   std::function<Result<void>(const std::string& logger, const std::string& level)>
       set_log_level;  // logger "" is all of them
-  // false: new and open flows stay in, or go to, lane 0
+  // sk_skb off: new and open flows stay in, or go to, lane 0. direct off: new connections are the agent's
   std::function<Result<void>(model::Lane lane, bool on)> set_enabled;
   std::function<void(const DrainRequest&)> drain;  // starts; does not wait for the end
   std::function<void()> quit;                      // asks the agent to end, as SIGTERM does

@@ -62,6 +62,16 @@ Json counts_view(const AgentStatus& status, const model::Snapshot* snapshot) {
           {"endpoints", endpoints}};
 }
 
+Json direct_view(const std::optional<DirectStatus>& direct) {
+  if (!direct) return nullptr;
+  Json connects = Json::array();
+  for (const auto& [what, count] : direct->connects) connects.push_back({{"what", what}, {"count", count}});
+  return {{"generation", direct->generation}, {"destinations", direct->destinations},
+          {"prefixes", direct->prefixes},     {"routes", direct->routes},
+          {"clusters", direct->clusters},     {"hosts", direct->hosts},
+          {"mapBytesAtMost", direct->bytes},  {"connects", std::move(connects)}};
+}
+
 }  // namespace
 
 Json status_view(const AgentStatus& status, const Readiness& readiness, const model::Snapshot* snapshot,
@@ -101,6 +111,7 @@ Json status_view(const AgentStatus& status, const Readiness& readiness, const mo
           {"unbound", std::move(unbound)},
           {"names", std::move(names)},
           {"lanes", std::move(lanes)},
+          {"direct", direct_view(status.direct)},
           {"workers", std::move(workers)},
           {"counts", counts_view(status, snapshot)},
           {"findings", std::move(findings)}};

@@ -28,6 +28,7 @@ admin::FlowListing flows(const ServedPod& pod) {
   std::vector<std::future<std::vector<telemetry::ConnectionRecord>>> asked;
   admin::FlowListing listing;
   for (PodTraffic* share : pod.shares()) asked.push_back(share->flows());
+  if (pod.direct() != nullptr) asked.push_back(pod.direct()->flows());
   const auto deadline = std::chrono::steady_clock::now() + kFlowsDeadline;
   for (auto& answer : asked) {
     if (answer.wait_until(deadline) != std::future_status::ready) continue;
@@ -64,7 +65,33 @@ model::Lane user_lane(const Agent& agent) {
   return datapath::copying_lane(agent.workers().front()->backend());
 }
 
-std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const datapath::LaneStats& sums) {
+admin::LaneStatus direct_status(const Agent& agent, const ServedPod& pod) {
+  admin::LaneStatus status{model::Lane::kDirect, false, false, agent.direct_verdict, 0, 0};
+  const app_lanes::DirectLane* direct = pod.direct();
+  if (direct == nullptr) return status;
+  const app_lanes::DirectStatus now = direct->status();
+  status.available = true;
+  status.enabled = now.enabled && !now.detached && now.trouble.empty();
+  if (!now.trouble.empty()) status.verdict = now.trouble;
+  if (now.detached) status.verdict = "its programs were detached from the pod's cgroup";
+  if (!now.enabled) status.verdict = "switched off";
+  status.flows_active = direct->active();
+  status.flows_total = direct->total();
+  return status;
+}
+
+std::optional<admin::DirectStatus> direct_entries(const ServedPod& pod) {
+  if (pod.direct() == nullptr) return std::nullopt;
+  const app_lanes::DirectStatus now = pod.direct()->status();
+  admin::DirectStatus status{now.generation, now.destinations, now.prefixes, now.routes,
+                             now.clusters,   now.hosts,        now.bytes,    {}};
+  for (uint32_t i = 0; i < DIRECT_COUNTS; ++i)
+    status.connects.emplace_back(bpf::to_string(static_cast<direct_count>(i)), now.counts[i]);
+  return status;
+}
+
+std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const ServedPod& pod,
+                                             const datapath::LaneStats& sums) {
   std::vector<admin::LaneStatus> lanes;
   const auto add = [&](model::Lane lane, bool available, bool enabled, std::string verdict) {
     const auto& counts = sums.lanes[lane];
@@ -75,6 +102,7 @@ std::vector<admin::LaneStatus> lane_statuses(const Agent& agent, const datapath:
   const std::string disabled = spliced ? agent.splicing.maps->disabled_reason() : "";
   add(model::Lane::kSkSkb, spliced, spliced && !agent.switched_off[model::Lane::kSkSkb] && disabled.empty(),
       disabled.empty() ? agent.splicing.verdict() : "switched off: " + disabled);
+  lanes.push_back(direct_status(agent, pod));
   return lanes;
 }
 
@@ -111,7 +139,8 @@ admin::AgentStatus status(const Agent& agent, const ServedPod& pod) {
         fmt::format("This agent disturbs itself on purpose, for tests alone: --disturb {}",
                     to_string(*options.disturbance))));
 
-  status.lanes = lane_statuses(agent, lane_sums(agent));
+  status.lanes = lane_statuses(agent, pod, lane_sums(agent));
+  status.direct = direct_entries(pod);
   for (const auto& worker : agent.workers()) {
     const datapath::LaneStats stats = worker->lane_stats();
     status.workers.push_back({worker->index(),
@@ -124,7 +153,11 @@ admin::AgentStatus status(const Agent& agent, const ServedPod& pod) {
 std::string metrics(const Agent& agent, const ServedPod& pod) {
   telemetry::CounterTotals counters;
   for (const PodTraffic* share : pod.shares()) share->add_to(counters);
-  const datapath::LaneStats sums = lane_sums(agent);
+  datapath::LaneStats sums = lane_sums(agent);
+  if (pod.direct() != nullptr) {
+    pod.direct()->add_to(counters);
+    sums.lanes[model::Lane::kDirect].bytes = pod.direct()->bytes();
+  }
   telemetry::AgentTotals totals;
   totals.version = SOCKMESH_VERSION;
   if (const auto snapshot = pod.pod().snapshot()) {
@@ -142,7 +175,7 @@ std::string metrics(const Agent& agent, const ServedPod& pod) {
   totals.config_rejected = agent.configuration().status().rejected;
   totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
   totals.draining = agent.draining;
-  for (const admin::LaneStatus& lane : lane_statuses(agent, sums))
+  for (const admin::LaneStatus& lane : lane_statuses(agent, pod, sums))
     totals.lanes.push_back({lane.lane, lane.available && lane.enabled, lane.flows_total, lane.flows_active,
                             sums.lanes[lane.lane].bytes});
   return telemetry::prometheus_text(counters, totals);
@@ -162,7 +195,13 @@ Result<void> set_log_level(const std::string& logger, const std::string& level) 
   return {};
 }
 
-Result<void> set_enabled(Agent& agent, model::Lane lane, bool on) {
+Result<void> set_enabled(Agent& agent, const ServedPod& pod, model::Lane lane, bool on) {
+  if (lane == model::Lane::kDirect) {
+    if (pod.direct() == nullptr) return fail("there is no direct lane: {}", agent.direct_verdict);
+    agent.switched_off[lane] = !on;
+    pod.direct()->set_enabled(on);
+    return {};
+  }
   if (lane != model::Lane::kSkSkb) return fail("lane {}: cannot be switched", to_string(lane));
   if (!agent.splicing.maps) return fail("there is no spliced lane: {}", agent.splicing.unavailable);
   agent.switched_off[lane] = !on;
@@ -184,7 +223,11 @@ admin::Sources admin_sources(Agent& agent, const ServedPod& pod,
   sources.metrics = [&agent, &pod] { return metrics(agent, pod); };
   sources.loggers = [] { return std::vector<admin::Logger>{{"agent", level_text()}}; };
   sources.set_log_level = set_log_level;
-  sources.set_enabled = [&agent](model::Lane lane, bool on) { return set_enabled(agent, lane, on); };
+  sources.set_enabled = [&agent, &pod](model::Lane lane, bool on) {
+    return set_enabled(agent, pod, lane, on);
+  };
+  if (const app_lanes::DirectLane* direct = pod.direct(); direct != nullptr)
+    sources.direct_terms = direct->terms();
   sources.drain = [&agent, drain = std::move(drain)](const admin::DrainRequest& request) {
     agent.draining = true;
     drain(request);

@@ -38,6 +38,22 @@ Result<ServedPod*> Agent::serve(pod::PodPtr pod, const upstream::ResolverOptions
   return pods_.back().get();
 }
 
+void Agent::carry_direct(ServedPod& pod, AppLanes lanes) {
+  direct_verdict = lanes.verdict();
+  if (!lanes.direct) return;
+  app_lanes::DirectLane::Options direct;
+  direct.number = static_cast<uint16_t>(UINT16_MAX - (pods_.size() - 1));  // those of workers count upwards
+  direct.terms = std::move(lanes.terms);
+  direct.pinned = !options.direct_pins.empty();
+  auto lane = app_lanes::DirectLane::start(pod.shared_pod(), std::move(lanes.direct), access_log, direct);
+  if (lane) {
+    pod.carry_direct(std::move(*lane));
+  } else {
+    direct_verdict = "not available: " + lane.error().message;
+    spdlog::warn("lane direct {}", direct_verdict);
+  }
+}
+
 void Agent::start() {
   for (const auto& worker : workers_) worker->start();
 }

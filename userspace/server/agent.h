@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "server/app_lanes.h"
 #include "server/configuration.h"
 #include "server/options.h"
 #include "server/served_pod.h"
@@ -32,6 +33,8 @@ class Agent {
   // One pod more, before start(). `listening`: see ServedPod.
   Result<ServedPod*> serve(pod::PodPtr pod, const upstream::ResolverOptions& resolver,
                            ServedPod::Lease listening);
+  // Lane 3 of a pod, before configure(); what it lacks is told by status.
+  void carry_direct(ServedPod& pod, AppLanes lanes);
   void start();  // the workers' threads
   // From here on the pods have snapshots, made of what the origin says, as soon as it can be read.
   void configure(const Origin& origin);
@@ -44,6 +47,8 @@ class Agent {
   const WallTime started = wall_now();
   const MonotonicTime started_monotonic = monotonic_now();
   const Splicing splicing;
+  std::string
+      direct_verdict;  // of the self-test of lane 3, or why there is no such lane; constant once started
   const std::shared_ptr<telemetry::AccessLog> access_log = std::make_shared<telemetry::AccessLog>();
   std::atomic<bool> draining{false};
   model::PerLane<std::atomic<bool>> switched_off;  // by an operator, at run time

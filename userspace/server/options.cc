@@ -27,12 +27,17 @@ const std::map<std::string, Mode> kModes{{"auto", Mode::kAuto},
                                          {"io_uring", Mode::kIoUring},
                                          {"epoll", Mode::kEpoll}};
 
+const std::map<std::string, AppLaneChoice> kAppLanes{
+    {"off", AppLaneChoice::kOff}, {"direct", AppLaneChoice::kDirect}, {"all", AppLaneChoice::kAll}};
+
 // What flags give as text and values take from it once all sources were heard.
 struct Texts {
   std::vector<std::string> ips;
   std::string drain = "5s", minimum_drain = "5s", drain_time = "45s";
   std::string workers;
   std::string disturbance;
+  // As sockmesh-init takes them.
+  std::string direct_mark, service_cidr = "*", exclude_cidr, outbound_ports, exclude_ports;
 };
 
 std::string first_of(const Environment& environment, std::initializer_list<const char*> names) {
@@ -52,6 +57,11 @@ void from_environment(CLI::App& app, const Environment& environment, Options& op
   take("--node", options.identity.node, {"ISTIO_META_NODE_NAME", "NODE_NAME"});
   take("--cluster-id", options.identity.cluster_id, {"ISTIO_META_CLUSTER_ID"});
   take("--workers", texts.workers, {"ISTIO_CPU_LIMIT"});
+  take("--direct-mark", texts.direct_mark, {"DIRECT_MARK"});
+  take("--istio-service-cidr", texts.service_cidr, {"ISTIO_SERVICE_CIDR"});
+  take("--istio-service-exclude-cidr", texts.exclude_cidr, {"ISTIO_SERVICE_EXCLUDE_CIDR"});
+  take("--istio-outbound-ports", texts.outbound_ports, {"ISTIO_OUTBOUND_PORTS"});
+  take("--istio-local-outbound-ports-exclude", texts.exclude_ports, {"ISTIO_LOCAL_OUTBOUND_PORTS_EXCLUDE"});
   take("--minimum-drain-duration", texts.minimum_drain, {"MINIMUM_DRAIN_DURATION"});
   options.app_annotations = first_of(environment, {"ISTIO_PROMETHEUS_ANNOTATIONS"});
   options.app_probers = first_of(environment, {"ISTIO_KUBE_APP_PROBERS"});
@@ -102,6 +112,49 @@ void from_json_environment(const CLI::App& app, const Environment& environment, 
   port("statusPort", "--status-port", options.identity.ports.status);
 }
 
+Result<std::vector<Prefix>> parse_blocks(std::string_view flag, const std::string& text) {
+  std::vector<Prefix> blocks;
+  for (const std::string_view one : split(text, ',', true)) {
+    auto block = Prefix::parse(trim(one));
+    if (!block) return fail("{} '{}': expected CIDR blocks, separated by commas", flag, text);
+    blocks.push_back(*block);
+  }
+  return blocks;
+}
+
+Result<std::vector<uint16_t>> parse_ports(std::string_view flag, const std::string& text) {
+  std::vector<uint16_t> ports;
+  for (const std::string_view one : split(text, ',', true)) {
+    const auto port = parse_number<uint16_t>(trim(one));
+    if (!port || *port == 0) return fail("{} '{}': expected ports, separated by commas", flag, text);
+    ports.push_back(*port);
+  }
+  return ports;
+}
+
+// What the rules capture, in sockmesh-init's words.
+Result<void> settle_captured(const Texts& texts, Options& options) {
+  if (!texts.direct_mark.empty()) {
+    const auto mark = PacketMark::parse(texts.direct_mark);
+    if (!mark) return fail("--direct-mark '{}': {}", texts.direct_mark, mark.error().message);
+    options.direct_mark = *mark;
+  }
+  model::DirectTerms& captured = options.captured;
+  if (texts.service_cidr.empty()) {
+    captured.included_ranges = {Prefix::parse("0.0.0.0/32").value()};  // none: nobody can connect there
+  } else if (texts.service_cidr != "*") {
+    SOCKMESH_TRY(blocks, parse_blocks("--istio-service-cidr", texts.service_cidr));
+    captured.included_ranges = std::move(blocks);
+  }
+  SOCKMESH_TRY(excluded, parse_blocks("--istio-service-exclude-cidr", texts.exclude_cidr));
+  captured.excluded_ranges = std::move(excluded);
+  SOCKMESH_TRY(ports, parse_ports("--istio-outbound-ports", texts.outbound_ports));
+  captured.included_ports = std::move(ports);
+  SOCKMESH_TRY(excluded_ports, parse_ports("--istio-local-outbound-ports-exclude", texts.exclude_ports));
+  captured.excluded_ports = std::move(excluded_ports);
+  return {};
+}
+
 Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options& options) {
   for (const std::string& list : texts.ips) {
     for (const std::string_view text : split(list, ',', true)) {
@@ -133,6 +186,7 @@ Result<void> settle(const Texts& texts, unsigned cores, bool uid_chosen, Options
     if (!disturbance) return fail("--disturb {}", disturbance.error().message);
     options.disturbance = *disturbance;
   }
+  SOCKMESH_CHECK(settle_captured(texts, options));
   options.identity.tproxy = options.interception == Interception::kTproxy;
   // Istio's too (docs/istio.md#the-injected-pod): what uid 1337 sends over lo is redirected to the inbound
   // port, and in this mode that would be our own connections to the application. By gid 1337 we are still
@@ -186,6 +240,32 @@ void declare_ports(CLI::App& app, Options& options) {
   port("--metrics-port", options.identity.ports.metrics, "Prometheus");
 }
 
+void declare_app_lanes(CLI::App& app, Options& options, Texts& texts) {
+  const char* group = "Lanes of the application's own sockets";
+  app.add_option("--app-lanes", options.app_lanes,
+                 "off, direct or all; off by itself where the kernel, the cgroup "
+                 "or the rules are not fit for it")
+      ->transform(CLI::CheckedTransformer(kAppLanes))
+      ->group(group);
+  app.add_option("--pod-cgroup", options.pod_cgroup,
+                 "the pod's cgroup v2 folder; default: the parent of the agent's own, if that is a pod's")
+      ->group(group);
+  app.add_option(
+         "--direct-mark", texts.direct_mark,
+         "mark of direct connections, as sockmesh-init was given it; default: 0x20000000 [DIRECT_MARK]")
+      ->group(group);
+  app.add_option("--direct-pins", options.direct_pins,
+                 "folder of bpffs, one a pod, in which the direct lane outlives the agent; default: none")
+      ->group(group);
+  const auto rules = [&](const char* flag, std::string& text, const char* about) {
+    app.add_option(flag, text, about)->group("What the pod's rules capture, as sockmesh-init was told");
+  };
+  rules("-i,--istio-service-cidr", texts.service_cidr, "outbound CIDR blocks that are captured, '*' for all");
+  rules("-x,--istio-service-exclude-cidr", texts.exclude_cidr, "those that are not");
+  rules("-q,--istio-outbound-ports", texts.outbound_ports, "outbound ports that are, whatever the address");
+  rules("-o,--istio-local-outbound-ports-exclude", texts.exclude_ports, "outbound ports that are not");
+}
+
 void declare_process(CLI::App& app, Options& options, Texts& texts) {
   app.add_option("--uid", options.uid, "user to become; with TPROXY 0, as Istio")
       ->capture_default_str()
@@ -233,6 +313,18 @@ const char* to_string(Interception mode) {
   return "?";
 }
 
+const char* to_string(AppLaneChoice choice) {
+  switch (choice) {
+    case AppLaneChoice::kOff:
+      return "off";
+    case AppLaneChoice::kDirect:
+      return "direct";
+    case AppLaneChoice::kAll:
+      return "all";
+  }
+  return "?";
+}
+
 Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment,
                      unsigned cores) {
   Parsed parsed;
@@ -243,6 +335,7 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
   declare_identity(app, options, texts);
   declare_ports(app, options);
   declare_process(app, options, texts);
+  declare_app_lanes(app, options, texts);
   declare_dns(app, options);
   app.add_option("--disturb", texts.disturbance)->group("");
 

@@ -13,14 +13,20 @@
 
 #include "base/address.h"
 #include "base/disturb.h"
+#include "base/packet_mark.h"
 #include "base/result.h"
 #include "config/resources/proxy.h"
 #include "datapath/data_path.h"
+#include "model/direct.h"
 
 namespace sockmesh::server {
 
 enum class Interception : uint8_t { kRedirect, kTproxy, kNone };
 const char* to_string(Interception mode);  // "REDIRECT", "TPROXY", "NONE"
+
+// The lanes of applications' own sockets (docs/direct.md).
+enum class AppLaneChoice : uint8_t { kOff, kDirect, kAll };
+const char* to_string(AppLaneChoice choice);  // "off", "direct", "all"
 
 struct Options {
   config::ProxyIdentity identity;
@@ -28,6 +34,12 @@ struct Options {
   std::map<IpAddress, std::string> interface_of;  // of those that were found on the pod's interfaces
   std::string config_folder;
   datapath::Mode data_path = datapath::Mode::kAuto;
+  AppLaneChoice app_lanes = AppLaneChoice::kDirect;
+  std::string
+      pod_cgroup;  // cgroup v2 folder of the applications; "": the parent of the agent's own, if a pod's
+  PacketMark direct_mark = kDirectMark;  // what the rules let pass: sockmesh-init --direct-mark
+  std::string direct_pins;               // folder of bpffs; "": lane 3 ends with the agent
+  model::DirectTerms captured;           // what the pod's rules leave alone, as sockmesh-init was told
   std::string run_dir = "/run/sockmesh";
   unsigned workers = 2;
   Interception interception = Interception::kRedirect;

@@ -21,6 +21,7 @@ Result<std::unique_ptr<ServedPod>> ServedPod::create(event::Loop& loop, pod::Pod
   names.network = served->pod_->network;
   SOCKMESH_TRY(resolver, upstream::Resolver::create(loop, served->pod_->names, names, [self = served.get()] {
                  for (PodTraffic* share : self->shares_) share->names_changed();
+                 if (self->direct_) self->direct_->names_changed();
                }));
   served->resolver_ = std::move(resolver);
   served->publication_.add(std::move(first));
@@ -33,6 +34,7 @@ Result<std::unique_ptr<ServedPod>> ServedPod::create(event::Loop& loop, pod::Pod
 void ServedPod::act_on_publication() {
   publication_.add([this](const model::SnapshotPtr& now) {
     for (PodTraffic* share : shares_) share->publish(now);
+    if (direct_) direct_->publish(now);
   });
   publication_.add([this](const model::SnapshotPtr& now) { ports_.want(wanted_binds(*now)); });
   publication_.add([this](const model::SnapshotPtr& now) { pod_->clusters.keep_only(*now); });
@@ -81,7 +83,7 @@ void ServedPod::stop_accepting(std::optional<model::Direction> direction) {
 }
 
 size_t ServedPod::active() const {
-  size_t sum = 0;
+  size_t sum = direct_ ? direct_->active() : 0;
   for (const PodTraffic* share : shares_) sum += share->active();
   return sum;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "app_lanes/direct_lane.h"
 #include "server/bound_ports.h"
 #include "server/capture_sockets.h"
 #include "server/pod_traffic.h"
@@ -32,15 +33,22 @@ class ServedPod {
 
   Publication& publication() { return publication_; }
 
+  // Lane 3, which follows every snapshot from the next one on. Before the first.
+  void carry_direct(std::unique_ptr<app_lanes::DirectLane> direct) { direct_ = std::move(direct); }
+
   void listen(std::vector<std::vector<CaptureSocket>> capture);
   // Closes the listening sockets of a direction, or all; open connections go on.
   void stop_accepting(std::optional<model::Direction> direction);
 
   // --- any thread ---
   const pod::Pod& pod() const { return *pod_; }
+  const pod::PodPtr& shared_pod() const { return pod_; }
   const std::vector<PodTraffic*>& shares() const { return shares_; }
   std::vector<BoundPorts::Missing> missing_ports() const { return ports_.missing(); }
-  size_t active() const;  // connections of all workers
+  size_t active() const;  // connections of all workers, and direct ones
+  app_lanes::DirectLane* direct() const {
+    return direct_.get();
+  }  // null: no lane 3. Constant once there is a snapshot
 
  private:
   ServedPod(event::Loop& loop, pod::PodPtr pod, std::vector<PodTraffic*> shares, Lease listening);
@@ -53,6 +61,7 @@ class ServedPod {
   const std::vector<PodTraffic*> shares_;
   Lease listening_;
   BoundPorts ports_;
+  std::unique_ptr<app_lanes::DirectLane> direct_;
   std::unique_ptr<upstream::Resolver> resolver_;  // never null once created
   Publication publication_;
 

@@ -175,6 +175,8 @@ Result<void> serve(const Options& given) {
   SOCKMESH_TRY(found, find_addresses());
   const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
   SOCKMESH_TRY(held, take_hold(options));
+  AppLanes app_lanes = prepare_app_lanes(options);
+  spdlog::info("lane direct {}", app_lanes.verdict());
   const auto pod = std::make_shared<pod::Pod>(options.identity);
   SOCKMESH_TRY(capture, bind_capture_sockets(pod, options.interception, options.workers));
   checkpoints.reached("listening");
@@ -196,6 +198,7 @@ Result<void> serve(const Options& given) {
   ServedPod::Lease listening(&holding,
                              [&loop](NamespaceClaim* claim) { loop->post([claim] { claim->release(); }); });
   SOCKMESH_TRY(served, agent->serve(pod, {options.resolv_conf, options.dns_servers}, std::move(listening)));
+  agent->carry_direct(*served, std::move(app_lanes));
   Trim trim(*loop, *agent);
   served->publication().add([&trim](const model::SnapshotPtr&) { trim.soon(); });
   agent->start();

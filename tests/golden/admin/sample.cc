@@ -255,7 +255,10 @@ AgentStatus sample_status() {
   status.lanes = {{model::Lane::kEpoll, true, false, "always available", 0, 0},
                   {model::Lane::kIoUring, true, true, "passed: multishot receive, buffer ring", 1, 12},
                   {model::Lane::kSkSkb, true, true, "passed: 8 of 8 checks", 1, 11},
-                  {model::Lane::kSkMsg, false, false, "not asked for", 0, 0}};
+                  {model::Lane::kSkMsg, false, false, "not asked for", 0, 0},
+                  {model::Lane::kDirect, true, true, "passed: 9 of 9 checks", 1, 8}};
+  status.direct =
+      DirectStatus{17, 12, 20, 9, 10, 25, 6'000'000, {{"rewritten", 8}, {"missed", 0}, {"intercepted", 3}}};
   status.workers = {{0, "io_uring", 2, 9}, {1, "io_uring", 0, 5}};
   return status;
 }

@@ -138,28 +138,11 @@ void Mesh::name(const std::string& host, const std::string& address) {
 }
 
 void Mesh::rules(Pod& pod, const AgentOptions& options) {
-  must_run({"env",
-            "ISTIO_DUAL_STACK=true",
-            built_program("sockmesh-init"),
-            "-p",
-            "15001",
-            "-z",
-            "15006",
-            "-u",
-            options.exempt,
-            "-g",
-            options.exempt,
-            "-m",
-            options.interception,
-            "-i",
-            "*",
-            "-x",
-            "",
-            "-b",
-            "*",
-            "-d",
-            "15090,15021,15020"},
-           &pod.netns);
+  std::vector<std::string> argv{"env", "ISTIO_DUAL_STACK=true", built_program("sockmesh-init")};
+  argv.insert(argv.end(), {"-p", "15001", "-z", "15006", "-u", options.exempt, "-g", options.exempt, "-m",
+                           options.interception, "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"});
+  if (!options.direct_mark.empty()) argv.insert(argv.end(), {"--direct-mark", options.direct_mark});
+  must_run(argv, &pod.netns);
 }
 
 Agent& Mesh::sidecar(Pod& pod, const std::string& name, AgentOptions options) {

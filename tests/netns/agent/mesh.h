@@ -27,6 +27,7 @@ struct AgentOptions {
   bool ready = true;                       // wait until it is; else until it answers on 15021
   std::vector<std::string> before;         // a command that runs the agent's: setpriv and its options
   std::map<std::string, std::string> env;  // and of its environment
+  std::string direct_mark;                 // the rules let it pass (sockmesh-init --direct-mark)
   std::string exempt = "1337";  // user and group whose traffic the rules let pass; the agent's is 1337
 };
 

@@ -16,5 +16,8 @@ inline constexpr const char* kStoreIp = "10.12.4.10";   // and fd12::c
 
 // `ports` of the Service, by name.
 std::string two_pods(const std::vector<std::pair<std::string, uint16_t>>& ports);
+// With a Service of each IP family in place of the one of both: store, and store6 with the same ports. Lane 3
+// leads to endpoints of the family that the application asked for.
+std::string two_pods_of_one_family(const std::vector<std::pair<std::string, uint16_t>>& ports);
 
 }  // namespace sockmesh::test

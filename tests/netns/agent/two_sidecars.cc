@@ -12,9 +12,22 @@
 namespace sockmesh::test {
 namespace {
 
-std::string manifests() {
-  return two_pods(
-      {{"tcp-streams", 7000}, {"tcp-greeting", 7001}, {"tcp-redis", 6379}, {"tcp-postgres", 5432}});
+constexpr const char* kDirect = "direct";
+
+std::string manifests(const std::string& data_path) {
+  const std::vector<std::pair<std::string, uint16_t>> ports{
+      {"tcp-streams", 7000}, {"tcp-greeting", 7001}, {"tcp-redis", 6379}, {"tcp-postgres", 5432}};
+  return data_path == kDirect ? two_pods_of_one_family(ports) : two_pods(ports);
+}
+
+AgentOptions options_of_client(const std::string& data_path, const std::optional<Cgroup>& cgroup,
+                               std::vector<std::string> more) {
+  AgentOptions options{.ns = "data", .data_path = data_path, .more = std::move(more)};
+  if (!cgroup) return options;
+  options.data_path = "auto";
+  options.direct_mark = "0x20000000";
+  options.more.insert(options.more.end(), {"--pod-cgroup", cgroup->path()});
+  return options;
 }
 
 uint16_t port_of(const StreamRun& run) { return run.scenario == Scenario::kServerFirst ? 7001 : 7000; }
@@ -43,13 +56,22 @@ double Since::metric(const std::string& name, const std::map<std::string, std::s
   return test::metric(agent_.metrics(), name, labels) - test::metric(metrics_before_, name, labels);
 }
 
-TwoSidecars::TwoSidecars(const std::string& data_path)
+TwoSidecars::TwoSidecars(const std::string& data_path, std::vector<std::string> more)
     : client_pod(mesh.pod("client-0", kClientIp)),
       store_pod(mesh.pod("store-0", kStoreIp)),
-      client((mesh.apply("two.yaml", manifests()),
-              mesh.sidecar(client_pod, "client-0", {.ns = "data", .data_path = data_path}))),
-      store(mesh.sidecar(store_pod, "store-0", {.ns = "data", .data_path = data_path})),
+      client_cgroup(data_path == kDirect ? std::make_optional<Cgroup>() : std::nullopt),
+      client_options(options_of_client(data_path, client_cgroup, std::move(more))),
+      client((mesh.apply("two.yaml", manifests(data_path)),
+              mesh.sidecar(client_pod, "client-0", client_options))),
+      store(mesh.sidecar(store_pod, "store-0",
+                         {.ns = "data", .data_path = data_path == kDirect ? "auto" : data_path})),
       data_path_(data_path) {}
+
+Agent& TwoSidecars::restart_client() { return mesh.agent(client_pod, "client-0", client_options); }
+
+std::string TwoSidecars::service_name(bool ipv6) const {
+  return data_path_ == kDirect && ipv6 ? "store6" : "store";
+}
 
 SocketAddress TwoSidecars::service(uint16_t port, bool ipv6) const {
   return {IpAddress::parse(ipv6 ? kStoreService6 : kStoreService4).value(), port};
@@ -81,7 +103,9 @@ Process TwoSidecars::start_client(const StreamRun& run) {
                                 "--bytes",
                                 std::to_string(run.bytes)};
   argv.insert(argv.end(), run.client_options.begin(), run.client_options.end());
+  if (client_cgroup) client_cgroup->enter();  // its child is made there
   auto client_process = Process::start({.argv = argv, .netns = &client_pod.netns});
+  if (client_cgroup) Cgroup::leave();
   REQUIRE(client_process);
   return std::move(*client_process);
 }
@@ -107,7 +131,8 @@ void TwoSidecars::check(const StreamRun& run) {
   EVENTUALLY(store.open_flows() == 0);
   for (const AccessLine& line : at_client.lines()) {
     INFO(line.text);
-    CHECK(line.cluster == fmt::format("outbound|{}||store.data.svc.cluster.local", port_of(run)));
+    CHECK(line.cluster ==
+          fmt::format("outbound|{}||{}.data.svc.cluster.local", port_of(run), service_name(run.ipv6)));
     CHECK(line.destination == service(port_of(run), run.ipv6).to_string());
     if (!resets(run.scenario)) CHECK(line.flags == "-");
   }

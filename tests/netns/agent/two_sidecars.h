@@ -6,9 +6,11 @@
 // thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "mesh.h"
+#include "test_support/cgroup.h"
 #include "test_support/scenarios.h"
 
 namespace sockmesh::test {
@@ -40,13 +42,16 @@ struct StreamRun {
 };
 
 struct TwoSidecars {
-  explicit TwoSidecars(const std::string& data_path = "auto");
+  // `data_path` as the agent's --data-path; or "direct": auto, and the client's connections by lane 3.
+  // `more`: further flags of the client's agent.
+  explicit TwoSidecars(const std::string& data_path = "auto", std::vector<std::string> more = {});
 
   // The store's service address.
   SocketAddress service(uint16_t port, bool ipv6 = false) const;
   // Starts the server of a run on port 7000 (7001 if it speaks first) and waits until it listens.
   Process start_server(const StreamRun& run);
   Process start_client(const StreamRun& run);
+  Agent& restart_client();  // another agent for the client's pod, where the first one is gone
   // Runs it and checks everything: both tallies, both logs, both metrics, nothing left open.
   void check(const StreamRun& run);
   // The flows that lane ("sk_skb", ...) has carried so far, both agents together; -1 if the lane is not in
@@ -59,10 +64,14 @@ struct TwoSidecars {
   Mesh mesh;
   Pod& client_pod;
   Pod& store_pod;
+  std::optional<Cgroup> client_cgroup;  // "direct": of the client's applications
+  const AgentOptions client_options;
   Agent& client;
   Agent& store;
 
  private:
+  std::string service_name(bool ipv6) const;
+
   const std::string data_path_;
 };
 

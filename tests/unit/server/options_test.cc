@@ -150,3 +150,37 @@ TEST_CASE("an agent disturbs itself only when it is told to, and --help does not
   CHECK(refusal({"--disturb", "delay=5"}) == "--disturb 'delay=5': expected a share, 0% to 100%\n");
   CHECK(parse({"--help"}).text.find("disturb") == std::string::npos);
 }
+
+TEST_CASE("lanes of the application's sockets: which, where, and what the rules capture") {
+  const Options defaults = options({});
+  CHECK(defaults.app_lanes == AppLaneChoice::kDirect);
+  CHECK(defaults.direct_mark.value == 0x20000000);
+  CHECK(defaults.direct_mark.mask == 0x20000000);
+  CHECK(defaults.direct_pins.empty());
+  CHECK(defaults.captured.included_ranges.empty());  // all
+
+  const Options chosen =
+      options({"--app-lanes", "off", "--pod-cgroup", "/sys/fs/cgroup/pod", "--direct-mark", "0x100/0x300",
+               "--direct-pins", "/sys/fs/bpf/pod", "-i", "10.0.0.0/8,fd00::/8", "-x", "10.1.0.0/16", "-q",
+               "9000", "-o", "5432,6379"});
+  CHECK(chosen.app_lanes == AppLaneChoice::kOff);
+  CHECK(chosen.pod_cgroup == "/sys/fs/cgroup/pod");
+  CHECK(chosen.direct_mark.value == 0x100);
+  CHECK(chosen.direct_mark.mask == 0x300);
+  CHECK(chosen.direct_pins == "/sys/fs/bpf/pod");
+  CHECK(chosen.captured.included_ranges.size() == 2);
+  CHECK(chosen.captured.excluded_ranges == std::vector{Prefix::parse("10.1.0.0/16").value()});
+  CHECK(chosen.captured.included_ports == std::vector<uint16_t>{9000});
+  CHECK(chosen.captured.excluded_ports == std::vector<uint16_t>{5432, 6379});
+  // No block at all: nothing is captured by its address.
+  CHECK_FALSE(options({"-i", ""}).captured.included_ranges.empty());
+  CHECK(options({}, {{"DIRECT_MARK", "64"}}).direct_mark.mask == 64);
+
+  CHECK(refusal({"--app-lanes", "sometimes"}).find("sometimes") != std::string::npos);
+  for (const char* mark : {"0", "0x", "1/2", "red", "0x100000000", "1/"})
+    CHECK(refusal({"--direct-mark", mark}).find(std::string("--direct-mark '") + mark + "'") !=
+          std::string::npos);
+  CHECK(refusal({"-x", "10.0.0.0/33"}).find("--istio-service-exclude-cidr '10.0.0.0/33'") !=
+        std::string::npos);
+  CHECK(refusal({"-o", "0"}).find("--istio-local-outbound-ports-exclude '0'") != std::string::npos);
+}
