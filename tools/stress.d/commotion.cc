@@ -10,18 +10,25 @@
 
 namespace sockmesh::stress {
 
-Commotion::Commotion(World& world, uint64_t seed, bool lanes)
+Commotion::Commotion(World& world, uint64_t seed, Lanes lanes)
     : world_(world), random_(seed), lanes_(lanes), thread_([this] { run(); }) {}
 
 Commotion::~Commotion() {
   stop_ = true;
   thread_.join();
-  for (size_t agent = 0; lanes_ && agent < 2; ++agent) ask(agent, "POST", "/v1/splice?enabled=true");
+  for (size_t agent = 0; lanes_ != Lanes::kNone && agent < 2; ++agent)
+    ask(agent, "POST", "/v1/splice?enabled=true");
+  if (lanes_ == Lanes::kSpliceAndDirect) ask(0, "POST", "/v1/direct?enabled=true");
 }
 
 void Commotion::ask(size_t agent, const std::string& method, const std::string& target) {
   // An agent that does not answer is noticed by everything else.
   (void)ctl::ask_agent(world_.agents()[agent]->run_dir(), method, target);
+}
+
+std::pair<size_t, std::string> Commotion::pick_lane() {
+  if (lanes_ == Lanes::kSpliceAndDirect && random_.below(2) == 0) return {0, "/v1/direct"};
+  return {random_.below(2), "/v1/splice"};
 }
 
 void Commotion::run() {
@@ -32,10 +39,11 @@ void Commotion::run() {
     pause(20, 400);
     const size_t agent = random_.below(2);
     const uint64_t what = random_.below(100);
-    if (what < 70 && lanes_) {
-      ask(agent, "POST", "/v1/splice?enabled=false");
+    if (what < 70 && lanes_ != Lanes::kNone) {
+      const auto [whose, lane] = pick_lane();
+      ask(whose, "POST", lane + "?enabled=false");
       pause(1, 60);
-      ask(agent, "POST", "/v1/splice?enabled=true");
+      ask(whose, "POST", lane + "?enabled=true");
       switches_ += 2;
     } else if (what < 90) {
       world_.change_configuration(random_.next());

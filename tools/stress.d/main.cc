@@ -60,15 +60,19 @@ double since(MonotonicTime start) { return std::chrono::duration<double>(monoton
 std::string progress(const std::string& phase, const Run& run, const World& world, double took,
                      const Commotion* commotion) {
   const World::Moved moved = world.moved();
-  const uint64_t all = moved.user_bytes + moved.spliced_bytes, flows = run.flows;
+  const uint64_t all = moved.user_bytes + moved.spliced_bytes + moved.direct_bytes, flows = run.flows;
+  const auto percent = [&](uint64_t part) {
+    return all == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(all);
+  };
   return fmt::format(
-      "{} {:6.1f} s  {} flows ({:.0f}/s)  {:.2f} GB  to lane 1: {} (refused {})  redirected {:.0f}%  "
+      "{} {:6.1f} s  {} flows ({:.0f}/s)  {:.2f} GB  to lane 1: {} (refused {})  redirected {:.0f}%  direct "
+      "{:.0f}%  "
       "switches {}  "
       "config changes {}  wrong {}\n",
       phase, took, flows, static_cast<double>(flows) / std::max(took, 0.001),
-      static_cast<double>(run.bytes) / 1e9, moved.spliced_flows, moved.refused,
-      all == 0 ? 0.0 : 100.0 * static_cast<double>(moved.spliced_bytes) / static_cast<double>(all),
-      commotion ? commotion->switches() : 0, commotion ? commotion->changes() : 0, run.failed.load());
+      static_cast<double>(run.bytes) / 1e9, moved.spliced_flows, moved.refused, percent(moved.spliced_bytes),
+      percent(moved.direct_bytes), commotion ? commotion->switches() : 0,
+      commotion ? commotion->changes() : 0, run.failed.load());
 }
 
 void print_new_failures(const Run& run, const std::function<std::string(uint64_t)>& repeat, size_t& printed) {
@@ -186,7 +190,10 @@ Outcome run_phase(const Options& options, const std::string& mode, const std::st
   run.ledger = ledger->get();
   plan_run(run, options, world, first, flows);
 
-  const bool lanes = mode == "auto" || mode == "sockmap";
+  using Lanes = Commotion::Lanes;
+  const Lanes lanes = mode == "direct"                      ? Lanes::kSpliceAndDirect
+                      : mode == "auto" || mode == "sockmap" ? Lanes::kSplice
+                                                            : Lanes::kNone;
   auto commotion = options.calm ? nullptr : std::make_unique<Commotion>(world, options.seed, lanes);
   Phase phase{name, [&](uint64_t number) { return repeat_command(options, mode, interception, number, 1); }};
   std::vector<std::thread> drivers = start_drivers(run, world, options.threads);
@@ -231,7 +238,7 @@ int run(const Options& options) {
 
   utsname kernel{};
   uname(&kernel);
-  const auto modes = chosen(options.mode, "all", {"auto", "sockmap", "io_uring", "epoll"});
+  const auto modes = chosen(options.mode, "all", {"auto", "sockmap", "io_uring", "epoll", "direct"});
   const auto interceptions = chosen(options.interception, "both", {"redirect", "tproxy"});
   fmt::print(
       "seed {}, {} flows for each mode, {} at a time, kernel {}, {} processes of load, disturbance {}\n",
@@ -291,8 +298,8 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "the same seed, the same flows")->capture_default_str();
   app.add_option("--flows", options.flows, "of each mode")->capture_default_str();
   app.add_option("--first", options.first, "number of the first flow")->capture_default_str();
-  app.add_option("--mode", options.mode, "of the agents: auto, sockmap, io_uring, epoll or all")
-      ->check(CLI::IsMember({"auto", "sockmap", "io_uring", "epoll", "all"}))
+  app.add_option("--mode", options.mode, "of the agents: auto, sockmap, io_uring, epoll, direct or all")
+      ->check(CLI::IsMember({"auto", "sockmap", "io_uring", "epoll", "direct", "all"}))
       ->capture_default_str();
   app.add_option("--interception", options.interception, "redirect, tproxy, or both, half of the flows each")
       ->transform(CLI::IsMember({"redirect", "tproxy", "both"}, CLI::ignore_case))

@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "net/listening_socket.h"
+#include "test_support/cgroup.h"
 #include "test_support/eventually.h"
 #include "test_support/http.h"
 #include "two_pods.h"
@@ -21,14 +22,24 @@ constexpr uint16_t kFirstPort = 20000;
 constexpr uint64_t kResidentAfter = 32'000'000;
 constexpr size_t kDescriptorsMore = 8;  // made on first use
 
-std::string manifests(size_t slots) {
+// A Service of both IP families; or one of each, with the same ports, since lane 3 leads to endpoints of one.
+std::string manifests(size_t slots, bool one_family_each) {
   std::vector<std::pair<std::string, uint16_t>> ports;
   for (size_t i = 0; i < slots; ++i) {
     const auto port = static_cast<uint16_t>(kFirstPort + i);
     ports.emplace_back(fmt::format("tcp-{}", port), port);
   }
-  return test::two_pods(ports);
+  return one_family_each ? test::two_pods_of_one_family(ports) : test::two_pods(ports);
 }
+
+// A rule that lane 3 cannot keep here: while it is there, new connections are the agent's.
+constexpr const char* kProxied = R"(apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: {0}, namespace: data}}
+spec:
+  host: {0}.data.svc.cluster.local
+  trafficPolicy: {{connectionPool: {{tcp: {{idleTimeout: 1h}}}}}}
+)";
 
 Fd listen_at(const SocketAddress& address) {
   auto fd = net::listen_on(address, {});
@@ -57,23 +68,32 @@ World::World(const WorldOptions& options)
     : options_(options),
       client_pod_(mesh_.pod("client-0", test::kClientIp)),
       server_pod_(mesh_.pod("store-0", test::kStoreIp)) {
-  mesh_.apply("two.yaml", manifests(options_.slots));
+  mesh_.apply("two.yaml", manifests(options_.slots, direct()));
+  if (direct()) client_cgroup_ = std::make_unique<test::Cgroup>();
   disturb_network();
   for (const auto& [pod, name] : {std::pair{&client_pod_, "client-0"}, {&server_pod_, "store-0"}}) {
-    test::AgentOptions agent{.ns = "data", .data_path = options_.mode, .interception = options_.interception};
+    test::AgentOptions agent{
+        .ns = "data", .data_path = direct() ? "auto" : options_.mode, .interception = options_.interception};
+    if (direct() && agents_.empty()) {
+      agent.direct_mark = "0x20000000";
+      agent.more = {"--pod-cgroup", client_cgroup_->path()};
+    }
     if (options_.disturbance) {
       // Each agent has a randomness of its own.
       Disturbance own = *options_.disturbance;
       own.seed = own.seed * 2 + agents_.size();
-      agent.more = {"--disturb", to_string(own)};
+      agent.more.insert(agent.more.end(), {"--disturb", to_string(own)});
     }
     agents_.push_back(&mesh_.sidecar(*pod, name, agent));
   }
   for (test::Agent* agent : agents_)
     if (options_.favour) favour(agent->process().pid());
   if (options_.favour) favour(getpid());  // and the threads that it makes
+  if (client_cgroup_) client_cgroup_->enter();
   for (const test::Agent* agent : agents_) descriptors_before_.push_back(agent->descriptors());
 }
+
+World::~World() = default;
 
 // The node forwards between the pods, so that is where packets are lost and late.
 void World::disturb_network() {
@@ -114,6 +134,11 @@ SocketAddress World::service(bool ipv6) const {
 }
 
 void World::change_configuration(uint64_t how) {
+  if (direct() && how % 3 != 0) {
+    const std::string service = how % 2 == 0 ? "store" : "store6";
+    if (how % 3 == 1) return mesh_.apply(service + ".yaml", fmt::format(kProxied, service));
+    return mesh_.remove(service + ".yaml");
+  }
   const std::string host = fmt::format("other-{}", how % 5);
   mesh_.apply("other.yaml", fmt::format(R"(apiVersion: v1
 kind: Service
@@ -134,21 +159,23 @@ World::Moved World::moved() const {
       return static_cast<uint64_t>(test::metric(text, name, labels));
     };
     sum.spliced_bytes += number("sockmesh_lane_bytes_total", {{"lane", "sk_skb"}});
+    sum.direct_bytes += number("sockmesh_lane_bytes_total", {{"lane", "direct"}});
     sum.user_bytes += number("sockmesh_lane_bytes_total");
     sum.spliced_flows += number("sockmesh_lane_flows_total", {{"lane", "sk_skb"}});
     sum.refused += number("sockmesh_splice_refused_total");
     sum.watchdog_resets += number("sockmesh_splice_watchdog_resets_total");
     sum.log_lines_lost += number("sockmesh_access_log_dropped_total");
   }
-  sum.user_bytes -= sum.spliced_bytes;
+  sum.user_bytes -= sum.spliced_bytes + sum.direct_bytes;
   return sum;
 }
 
 std::string World::missing() const {
   if (!missing_.empty()) return missing_;
-  const bool wants_splice = options_.mode == "auto" || options_.mode == "sockmap";
-  const std::string wanted = wants_splice ? "sk_skb" : options_.mode;
+  const bool wants_splice = options_.mode == "auto" || options_.mode == "sockmap" || direct();
   for (const test::Agent* agent : agents_) {
+    const std::string wanted =
+        direct() && agent == agents_[0] ? "direct" : (wants_splice ? "sk_skb" : options_.mode);
     bool found = false;
     std::string verdict = "no such lane";
     const nlohmann::json status = agent->ctl("status");

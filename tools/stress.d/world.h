@@ -6,6 +6,7 @@
 // The service has a port for each slot of the drivers, and addresses of both families. One thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,10 +15,15 @@
 #include "drive.h"
 #include "mesh.h"
 
+namespace sockmesh::test {
+class Cgroup;
+}
+
 namespace sockmesh::stress {
 
 struct WorldOptions {
-  std::string mode = "auto";              // of the agents: auto, sockmap, io_uring, epoll
+  // Of the agents: auto, sockmap, io_uring, epoll; or direct: auto, and lane 3 for the client's connections.
+  std::string mode = "auto";
   std::string interception = "REDIRECT";  // or TPROXY
   size_t slots = 24;
   std::optional<Disturbance> disturbance;
@@ -30,6 +36,7 @@ class World {
  public:
   // Throws std::runtime_error when something cannot be had.
   explicit World(const WorldOptions& options);
+  ~World();
 
   std::vector<Listener> listen();  // on every slot's port, in the server's pod
   test::Pod& client_pod() { return client_pod_; }
@@ -41,7 +48,7 @@ class World {
 
   // What the lanes have moved so far, both agents together.
   struct Moved {
-    uint64_t user_bytes = 0, spliced_bytes = 0;  // of ended flows
+    uint64_t user_bytes = 0, spliced_bytes = 0, direct_bytes = 0;  // of ended flows
     uint64_t spliced_flows = 0, refused = 0, watchdog_resets = 0, log_lines_lost = 0;
   };
   Moved moved() const;
@@ -55,8 +62,11 @@ class World {
  private:
   void disturb_network();
 
+  bool direct() const { return options_.mode == "direct"; }
+
   const WorldOptions options_;
   std::string missing_;
+  std::unique_ptr<test::Cgroup> client_cgroup_;  // mode direct; this process is in it once the agents run
   test::Mesh mesh_;
   test::Pod& client_pod_;
   test::Pod& server_pod_;
