@@ -14,6 +14,8 @@ from pods import CLIENT, PORT, PROXY_ID, SERVER, SERVICE, most_connections, pair
 
 OUTBOUND, INBOUND, METRICS = 15001, 15006, 15090
 MODES = ("auto", "sockmap", "io_uring", "epoll")
+# The application's own connection goes to the endpoint: lane direct, on the client's side.
+APP_LANES = "app_lanes"
 # What an inbound proxy dials from; the rules let it pass to the application.
 INBOUND_SOURCE = "127.0.0.6"
 
@@ -130,6 +132,8 @@ class Maker:
         both = name.endswith("x2")
         proxy = name.removesuffix("x2")
         client, server = pair(name.replace("_", ""), self.work)
+        if proxy == APP_LANES:
+            client.make_cgroup()
         path = RunningPath(name, client, server, f"{SERVER}:{PORT}" if proxy == "direct" else f"{SERVICE}:{PORT}")
         server.start([self.bin / "sm-bench", "serve", f"0.0.0.0:{PORT}"])
         wait_for("the server listens", lambda: server.listens(PORT), server.started[-1])
@@ -144,11 +148,12 @@ class Maker:
         folder.mkdir()
         folder.chmod(0o777)  # the proxy's user writes there
         log = open(folder / "init.log", "w", encoding="utf-8")
-        pod.run([self.bin / "sockmesh-init", "-b", "*", "-i", "*", "-d", "15090,15021,15020"],
+        mark = ["--direct-mark", "0x20000000"] if pod.cgroup else []
+        pod.run([self.bin / "sockmesh-init", "-b", "*", "-i", "*", "-d", "15090,15021,15020", *mark],
                 stdout=log, stderr=log)
         source = INBOUND_SOURCE if port == INBOUND else ""
-        if proxy in MODES:
-            process = self.agent(path, proxy, pod, folder)
+        if proxy in (*MODES, APP_LANES):
+            process = self.agent(path, "auto" if proxy == APP_LANES else proxy, pod, folder)
         elif proxy == "haproxy":
             (folder / "haproxy.cfg").write_text(haproxy_config(port, source))
             process = pod.start([self.tool("haproxy"), "-f", folder / "haproxy.cfg"], PROXY_ID)
@@ -161,7 +166,8 @@ class Maker:
             process = pod.start([self.envoy, "-c", folder / "envoy.json", "--concurrency", "2", "-l", "warning",
                                  "--base-id", str(len(path.name) * 100 + port % 100), "--use-dynamic-base-id"], PROXY_ID)
         else:
-            raise Unable(f"path '{path.name}': expected direct, haproxy, nginx, envoy or one of {', '.join(MODES)}, "
+            raise Unable(f"path '{path.name}': expected direct, haproxy, nginx, envoy, {APP_LANES} or one of "
+                         f"{', '.join(MODES)}, "
                          "with x2 behind it for a sidecar on both sides")
         wait_for(f"{path.name} listens on port {port}", lambda: pod.listens(port), process)
         path.proxies.append(process)
@@ -172,8 +178,9 @@ class Maker:
         who = "client" if pod is path.client else "server"
         identity = {"POD_NAME": who, "POD_NAMESPACE": "bench", "INSTANCE_IP": CLIENT if who == "client" else SERVER}
         path.agents.append(pod)
+        lanes = ["--app-lanes", "direct", "--pod-cgroup", pod.cgroup] if pod.cgroup else ["--app-lanes", "off"]
         process = pod.start([self.bin / "sockmesh-agent", "--config", folder / "config", "--run-dir", folder / "run",
-                             "--data-path", mode, "--workers", "2"], environment=identity)
+                             "--data-path", mode, "--workers", "2", *lanes], environment=identity)
         ready = ["curl", "-sf", "http://127.0.0.1:15021/healthz/ready"]
 
         def is_ready():

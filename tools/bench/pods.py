@@ -1,7 +1,7 @@
 """Two pods joined by a veth, once for each path, inside of namespaces that end with the benchmark."""
 
 # The benchmark runs in a network, mount and process namespace of its own (enter()): whatever ends it, all processes
-# and all namespaces end with it. Only the cgroups that it makes outlive a kill; the next run removes them.
+# and all namespaces end with it. Only the cgroups that it makes outlive it; the next run removes them.
 
 import os
 import resource
@@ -47,6 +47,27 @@ def most_connections():
     return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000) // 2
 
 
+CGROUPS = "smbench-"  # what their names begin with
+
+
+def cgroup_root():
+    """Where cgroup v2 is mounted."""
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        _, folder, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(folder)
+    sys.exit("tools/bench/run: no cgroup v2 is mounted")
+
+
+def remove_old_cgroups():
+    """Of earlier runs: those that nobody is in any more."""
+    for folder in cgroup_root().glob(CGROUPS + "*"):
+        try:
+            folder.rmdir()
+        except OSError:
+            pass  # another benchmark's
+
+
 class Pod:
     """A network namespace. Processes in it end with the benchmark, or before it with stop()."""
 
@@ -54,6 +75,7 @@ class Pod:
         self.name = name
         self.logs = log_folder
         self.started = []
+        self.cgroup = None
         subprocess.run(["ip", "netns", "add", name], check=True)
         # Connections come and go by the ten thousand: ports in TIME_WAIT are used again after a second.
         self.run(["sysctl", "-q", "-w", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=10000 65535"])
@@ -65,14 +87,24 @@ class Pod:
             inside += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
         return inside + [str(word) for word in command]
 
+    def make_cgroup(self):
+        """For all processes from now on."""
+        self.cgroup = cgroup_root() / f"{CGROUPS}{time.monotonic_ns()}-{self.name}"
+        self.cgroup.mkdir()
+
+    def _join_cgroup(self):
+        if self.cgroup:
+            (self.cgroup / "cgroup.procs").write_text("0", encoding="ascii")
+
     def run(self, command, uid=None, **options):
-        return subprocess.run(self._enter(command, uid), check=True, text=True, **options)
+        return subprocess.run(self._enter(command, uid), check=True, text=True, preexec_fn=self._join_cgroup,
+                              **options)
 
     def start(self, command, uid=None, environment=None, **options):
         log = open(self.logs / f"{self.name}-{Path(command[0]).name}.log", "w", encoding="utf-8")
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", log)
-        process = subprocess.Popen(self._enter(command, uid), stderr=log, text=True,
+        process = subprocess.Popen(self._enter(command, uid), stderr=log, text=True, preexec_fn=self._join_cgroup,
                                    env={**os.environ, **(environment or {})}, **options)
         process.log = Path(log.name)
         self.started.append(process)
