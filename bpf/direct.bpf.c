@@ -29,6 +29,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_TCP 6
 #define SOL_SOCKET 1
 #define SO_MARK 36
+#define TCP_USER_TIMEOUT 18
 #define ECONNREFUSED 111
 #define LOOPBACK_IFINDEX 1
 #define SOCK_BINDPORT_LOCK 8   /* sk_userlocks: bind() named a port */
@@ -148,6 +149,7 @@ struct connect {
 	__u32 cluster;
 	__u32 cluster_live;
 	__u32 host_live;
+	__u32 timeout; /* of connecting, ms; 0: none */
 };
 
 static __always_inline int is_mapped(const struct direct_address *address)
@@ -192,6 +194,12 @@ static __always_inline struct direct_verdict *find(const struct connect *c)
 		return verdict;
 	prefix.port = 0;
 	return bpf_map_lookup_elem(&prefixes, &prefix);
+}
+
+/* Of both ways. */
+static __always_inline __s64 connections(const struct direct_live *live)
+{
+	return (__s64)READ_ONCE(live->open) + READ_ONCE(live->proxied);
 }
 
 static __always_inline struct direct_host *get_host(__u32 side, __u32 cluster, __u32 index)
@@ -259,9 +267,8 @@ static __always_inline struct direct_host *draw_host(const struct connect *c, co
 	other = live_of(second->live);
 	if (!live || !other)
 		return first;
-	/* open / weight, without a division */
-	return (__s64)READ_ONCE(other->open) * first->weight < (__s64)READ_ONCE(live->open) * second->weight ? second
-	                                                                                                     : first;
+	/* connections / weight, without a division */
+	return connections(other) * first->weight < connections(live) * second->weight ? second : first;
 }
 
 static __always_inline int choose_cluster(struct connect *c)
@@ -314,12 +321,13 @@ static __always_inline enum direct_count decide(struct connect *c)
 	if (!cluster)
 		return DIRECT_COUNT_INCOMPLETE;
 	c->cluster_live = cluster->live;
+	c->timeout = cluster->connect_timeout_ms;
 	live = live_of(cluster->live);
 	/*
 	 * The count rises with the first SYN, a moment later: connects that are made at the same moment, one for each
 	 * processor, may all find the last place free.
 	 */
-	if (live && cluster->max_connections != DIRECT_NONE && READ_ONCE(live->open) >= (__s64)cluster->max_connections)
+	if (live && cluster->max_connections != DIRECT_NONE && connections(live) >= (__s64)cluster->max_connections)
 		return cluster->flags & DIRECT_REFUSE_WHEN_FULL ? DIRECT_COUNT_REFUSED_FULL : DIRECT_COUNT_FULL;
 	if (cluster->balancing == DIRECT_ORIGINAL) {
 		c->host_live = DIRECT_NONE;
@@ -363,6 +371,35 @@ static __always_inline int set_mark(struct bpf_sock_addr *ctx, __u32 mark)
 }
 
 /*
+ * While it connects, the socket has the cluster's timeout, unless the application wants a shorter one. What the
+ * application has set is put back as soon as it is established, or led nowhere (docs/direct.md#the-timeout).
+ */
+static __always_inline void limit_connecting(struct bpf_sock_addr *ctx, struct direct_flow *flow, __u32 timeout)
+{
+	__u32 own = 0;
+
+	flow->timeout = 0;
+	if (!timeout || bpf_getsockopt(ctx, IPPROTO_TCP, TCP_USER_TIMEOUT, &own, sizeof(own)))
+		return;
+	if (own && own <= timeout)
+		return;
+	if (bpf_setsockopt(ctx, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout)))
+		return;
+	flow->old_timeout = own;
+	flow->timeout = timeout;
+}
+
+/* A macro: `ctx` is of connect() or of sockops, and the helpers want to know which. */
+#define give_timeout_back(ctx, flow)                                                                                   \
+	do {                                                                                                           \
+		__u32 now_ = 0, old_ = (flow)->old_timeout;                                                            \
+		if ((flow)->timeout && !bpf_getsockopt(ctx, IPPROTO_TCP, TCP_USER_TIMEOUT, &now_, sizeof(now_)) &&     \
+		    now_ == (flow)->timeout) /* else the application has changed it since */                           \
+			bpf_setsockopt(ctx, IPPROTO_TCP, TCP_USER_TIMEOUT, &old_, sizeof(old_));                       \
+		(flow)->timeout = 0;                                                                                   \
+	} while (0)
+
+/*
  * Forgets what an earlier connect() of the same socket was told: else getpeername() would go on to show its address,
  * and the mark would lead this connection past the proxy.
  */
@@ -377,6 +414,7 @@ static __always_inline void leave_alone(struct bpf_sock_addr *ctx, struct direct
 		count(control, DIRECT_COUNT_RECOUNTED);
 		count_open(flow, -1);
 	}
+	give_timeout_back(ctx, flow);
 	if ((mark & flow->mark_mask) == flow->mark) /* else the application has changed it since */
 		set_mark(ctx, (mark & ~flow->mark_mask) | flow->old_mark);
 	bpf_sk_storage_delete(&flows, ctx->sk);
@@ -461,6 +499,7 @@ static __always_inline enum direct_count lead(struct bpf_sock_addr *ctx, struct 
 		count_open(flow, -1);
 	}
 	flow->phase = DIRECT_CLOSED;
+	give_timeout_back(ctx, flow);
 	mark = ctx->sk->mark;
 	/* Led before: the mark that is there is ours, and what was there before it is remembered already. */
 	if (flow->mark_mask && (mark & flow->mark_mask) == flow->mark)
@@ -472,6 +511,7 @@ static __always_inline enum direct_count lead(struct bpf_sock_addr *ctx, struct 
 	flow->mark = control->mark & mask;
 	if (set_mark(ctx, (mark & ~mask) | flow->mark))
 		return DIRECT_COUNT_UNMARKED;
+	limit_connecting(ctx, flow, c->timeout);
 	flow->cookie = bpf_get_socket_cookie(ctx);
 	flow->generation = control->generation[c->side];
 	flow->connect_ns = 0;
@@ -735,6 +775,7 @@ int direct_sockops(struct bpf_sock_ops *ops)
 	if (to == BPF_TCP_ESTABLISHED) {
 		flow->established_ns = bpf_ktime_get_ns();
 		flow->phase = DIRECT_OPEN;
+		give_timeout_back(ops, flow);
 		tell(DIRECT_OPENED, flow, sk, from, to);
 		return 1;
 	}

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define DIRECT_LAYOUT 1u
+#define DIRECT_LAYOUT 2u
 
 #define DIRECT_SIDES 2u         /* the decisions exist twice: one side is in force, the other is written */
 #define DIRECT_MAX_CHOICES 8u   /* weighted clusters of a route; a route with more is not for this lane */
@@ -109,7 +109,7 @@ struct direct_cluster {
 	__u32 start;           /* DIRECT_FIXED: the host. DIRECT_ROUND_ROBIN: the first turn */
 	__u32 max_connections; /* DIRECT_NONE: no bound */
 	__u32 live;
-	__u32 unused_2;
+	__u32 connect_timeout_ms; /* 0: the application's own, or the kernel's */
 };
 
 /* Key of `hosts`. The hosts of a cluster are 0 to hosts - 1. */
@@ -130,8 +130,10 @@ struct direct_host {
 
 /* Value of `live`, an array; one for a host, one for a cluster. */
 struct direct_live {
-	__s32 open;  /* connections that are open or being made */
-	__u32 drawn; /* how often it was chosen, modulo 2^32; of a cluster, the turn of its round robin */
+	__s32 open;    /* connections that are open or being made */
+	__u32 drawn;   /* how often it was chosen, modulo 2^32; of a cluster, the turn of its round robin */
+	__s32 proxied; /* those that the proxy carries, written by user space; they count like open ones */
+	__u32 unused;
 };
 
 /* --- Flows -------------------------------------------------------------------------------------------------------- */
@@ -157,6 +159,8 @@ struct direct_flow {
 	__u32 old_mark;              /* the masked bits of the socket's mark before ours */
 	__u32 mark;                  /* what was put there */
 	__u32 mark_mask;             /* which bits */
+	__u32 old_timeout;           /* TCP_USER_TIMEOUT of the application, ms */
+	__u32 timeout;               /* what was put there until it is established; 0: nothing was */
 	__u8 phase;                  /* enum direct_phase */
 	__u8 first_step;             /* the first TCP state after ESTABLISHED: who closed first; 0 while it is open */
 	__u8 ipv6;                   /* an AF_INET6 socket, whatever it asked for */

@@ -53,7 +53,7 @@ void DirectFlows::end(Flows::iterator at, const direct_record& record) {
     (full ? state->overflows : state->none_healthy).fetch_add(1, std::memory_order_relaxed);
   }
   bytes_.fetch_add(ended.bytes_received + ended.bytes_sent, std::memory_order_relaxed);
-  flows_.erase(at);
+  forget(at);
 }
 
 void DirectFlows::begin_look() { ++look_; }
@@ -76,7 +76,7 @@ void DirectFlows::end_look(bool lost) {
       continue;
     }
     at->second.scope.record().close_reason = "its end was not seen";
-    at = flows_.erase(at);
+    forget(at++);
   }
 }
 
@@ -88,11 +88,26 @@ void DirectFlows::leave(bool to_another) {
   flows_.clear();
 }
 
+void DirectFlows::forget(Flows::iterator flow) {
+  if (flow->second.counted) {
+    const auto places = places_.find(flow->second.scope.record().cluster);
+    if (--places->second == 0) places_.erase(places);
+  }
+  flows_.erase(flow);
+}
+
+uint32_t DirectFlows::in_cluster(const Text& cluster) const {
+  const auto places = places_.find(cluster);
+  return places == places_.end() ? 0 : places->second;
+}
+
 void DirectFlows::take_place(Flow& flow) {
   const ConnectionRecord& record = flow.scope.record();
   if (!record.cluster_config) return;
   const upstream::ClusterStatePtr state = pod_.clusters.get(record.cluster);
   state->acquire(std::nullopt);
+  flow.counted = true;
+  ++places_[record.cluster];
   flow.lease = upstream::Lease(state);
   if (record.cluster_config->type != model::ClusterType::kOriginalDst)
     flow.lease.move_to(state->host(model::to_string(*record.upstream_host), monotonic_now()));

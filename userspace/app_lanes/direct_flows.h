@@ -41,6 +41,9 @@ class DirectFlows {
   // The process ends. Who goes on with them will write their lines; if nobody does, they are written now.
   void leave(bool to_another);
 
+  // That have a place in a cluster's count.
+  uint32_t in_cluster(const Text& cluster) const;
+
   std::vector<ConnectionRecord> records() { return telemetry_.flows(); }  // as of the last look
   void report_bytes() { telemetry_.report_bytes(); }
   void configuration_changed() { hosts_.clear(); }
@@ -59,6 +62,7 @@ class DirectFlows {
         : scope(telemetry, std::move(record)) {}
     telemetry::ConnectionScope scope;
     upstream::Lease lease;
+    bool counted = false;  // in places_
     uint64_t seen_in = 0;  // the last look that saw it
   };
   using Flows = std::map<Key, Flow>;
@@ -67,13 +71,15 @@ class DirectFlows {
   Flows::iterator open(const direct_record& record);
   void end(Flows::iterator flow, const direct_record& record);
   void take_place(Flow& flow);
+  void forget(Flows::iterator flow);
   void report_connect(const ConnectionRecord& record, bool connected);
   const upstream::HostList& hosts_of(const model::Cluster& cluster, upstream::ClusterState& state);
 
   pod::Pod& pod_;
   const std::function<LedBy(const direct_flow&)> led_by_;
   telemetry::WorkerTelemetry telemetry_;
-  Flows flows_;  // established ones
+  Flows flows_;                      // established ones
+  std::map<Text, uint32_t> places_;  // taken, by cluster
   uint64_t look_ = 0;
 
   // For outlier detection: a cluster's hosts, as of a version of the names.

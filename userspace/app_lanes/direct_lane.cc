@@ -22,6 +22,8 @@ namespace {
 constexpr Duration kHealthPeriod = std::chrono::milliseconds(250);  // an ejection is in force after that
 // While events come, they are taken so often and not one by one: waking up costs more than an event.
 constexpr Duration kBatchPeriod = std::chrono::milliseconds(5);
+// How old the kernel's knowledge of what the agent carries may be, where a cluster has a bound for both.
+constexpr Duration kSharePeriod = std::chrono::milliseconds(100);
 constexpr Duration kLookPeriod = std::chrono::seconds(5);  // as Istio's report of bytes
 
 direct::RememberedNumbers remembered_by(const std::vector<direct_record>& flows, uint64_t since) {
@@ -48,6 +50,7 @@ struct DirectLane::Carried {
         decisions(of.clusters, of.names, terms, inherited),
         flows(of, number, std::move(log), [this](const direct_flow& flow) { return led_by(flow); }),
         batch(in.timer([this] { take_batch(); })),
+        share(in.timer([this] { share_counts(); })),
         health(in.timer([this] { look_at_health(); })),
         period(in.timer([this] {
           look();
@@ -61,6 +64,7 @@ struct DirectLane::Carried {
   bool apply(const direct::Tables& next);
   Result<void> clear();
   void look_at_health();
+  void share_counts();
   void set_trouble(std::string text);
   void set_detached(bool now);
   void count_entries();
@@ -90,7 +94,7 @@ struct DirectLane::Carried {
   uint64_t taken = 0;                                    // events
   uint64_t looks_after_loss = DirectFlows::kLooksToEnd;  // so many since events were lost
 
-  std::unique_ptr<event::Timer> batch, health, period;
+  std::unique_ptr<event::Timer> batch, share, health, period;
 
   mutable Mutex mutex;
   DirectStatus status SOCKMESH_GUARDED_BY(mutex);
@@ -130,6 +134,7 @@ void DirectLane::Carried::update(bool anyway) {
     spdlog::error("direct lane: {}; it is switched off", cleared.error().message);
   }
   count_entries();
+  share_counts();
 }
 
 bool DirectLane::Carried::apply(const direct::Tables& next) {
@@ -169,6 +174,20 @@ Result<void> DirectLane::Carried::clear() {
 void DirectLane::Carried::look_at_health() {
   if (decisions.stale(monotonic_now())) update(false);
   health->set(kHealthPeriod);
+}
+
+// The agent counts direct connections as its own (DirectFlows); the kernel is told here of the agent's.
+void DirectLane::Carried::share_counts() {
+  bool bounded = false;
+  for (const auto& [number, cluster] : tables.clusters) {
+    if (!cluster->max_connections) continue;
+    bounded = true;
+    const Text& name = decisions.cluster_name(number);
+    const upstream::ClusterStatePtr state = pod.clusters.find(name);
+    const uint32_t all = state ? state->active() : 0;
+    maps.set_proxied(cluster->live, all - std::min(all, flows.in_cluster(name)));
+  }
+  if (bounded) share->set(kSharePeriod);
 }
 
 void DirectLane::Carried::set_trouble(std::string text) {

@@ -1,5 +1,7 @@
 #include "app_lanes/kernel_table.h"
 
+#include <algorithm>
+#include <chrono>
 #include <limits>
 
 namespace sockmesh::app_lanes {
@@ -51,6 +53,9 @@ bpf::DirectCluster kernel_cluster(const direct::ClusterValue& value, uint32_t fi
   if (value.max_connections && *value.max_connections <= std::numeric_limits<int32_t>::max())
     cluster.max_connections = value.max_connections;
   cluster.live = value.live;
+  // None is so long in earnest, and no timer of the kernel.
+  cluster.connect_timeout = std::min(std::chrono::ceil<std::chrono::milliseconds>(value.connect_timeout),
+                                     std::chrono::milliseconds(std::chrono::hours(24)));
   return cluster;
 }
 

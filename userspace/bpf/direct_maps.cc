@@ -96,6 +96,8 @@ Result<std::unique_ptr<DirectMaps>> DirectMaps::open(const Options& options) {
     maps->set_enabled(true);
     return maps;
   }
+  for (uint32_t i = 0; i < maps->live_records_; ++i)
+    if (maps->live_[i].proxied != 0) maps->set_proxied(i, 0);
   // Whoever filled them may have died in the middle of a change.
   SOCKMESH_CHECK(maps->wait_for_programs());
   SOCKMESH_CHECK(maps->copy_active());
@@ -281,7 +283,13 @@ uint64_t DirectMaps::generation() const { return std::atomic_ref(control_->gener
 direct_live DirectMaps::live(uint32_t number) const {
   if (number >= live_records_) return {};
   return {std::atomic_ref(live_[number].open).load(std::memory_order_relaxed),
-          std::atomic_ref(live_[number].drawn).load(std::memory_order_relaxed)};
+          std::atomic_ref(live_[number].drawn).load(std::memory_order_relaxed),
+          std::atomic_ref(live_[number].proxied).load(std::memory_order_relaxed), 0};
+}
+
+void DirectMaps::set_proxied(uint32_t number, uint32_t count) {
+  if (number < live_records_)
+    std::atomic_ref(live_[number].proxied).store(static_cast<__s32>(count), std::memory_order_relaxed);
 }
 
 Result<std::vector<direct_record>> DirectMaps::open_flows() const {

@@ -60,6 +60,8 @@ class DirectMaps {
 
   // Of a host or a cluster; zeros if there is no such record.
   direct_live live(uint32_t number) const;
+  // The connections of a host or a cluster that the proxy carries. None after open().
+  void set_proxied(uint32_t number, uint32_t count);
   uint32_t live_records() const { return live_records_; }
 
   // All flows that are open or being made, with what the kernel knows of each (DIRECT_SEEN), in all network

@@ -15,7 +15,7 @@ namespace sockmesh::bpf {
 class DirectProgram {
  public:
   // Entries there is room for in one configuration; the maps hold two. Memory is taken as they fill, but for
-  // the hashes' tables (32 bytes an entry of room) and the live records (8 bytes each): 6 MiB with these.
+  // the hashes' tables (32 bytes an entry of room) and the live records (16 bytes each): 7 MiB with these.
   struct Sizes {
     uint32_t destinations = 32768;  // addresses with ports; 10,000 Services of three ports
     uint32_t prefixes = 8192;

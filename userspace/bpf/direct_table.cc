@@ -73,6 +73,9 @@ Result<void> check_cluster(uint32_t number, const DirectCluster& cluster) {
     return fail("{}: fixed host {}: expected less than {}", what, cluster.start, cluster.hosts.size());
   if (cluster.max_connections && cluster.live == DIRECT_NONE)
     return fail("{}: max_connections without a live record: expected one to count in", what);
+  if (cluster.connect_timeout.count() < 0 || cluster.connect_timeout.count() > UINT32_MAX)
+    return fail("{}: connect timeout {} ms: expected 0 to {}", what, cluster.connect_timeout.count(),
+                UINT32_MAX);
   if (cluster.max_connections == DIRECT_NONE)
     return fail("{}: max_connections {}: expected less", what, DIRECT_NONE);
   return check_weights(what, cluster.hosts);
@@ -177,6 +180,7 @@ direct_cluster to_kernel(const DirectCluster& cluster) {
   made.stride = equal ? 1 : round_robin_stride(made.total_weight);
   made.start = cluster.start;
   made.max_connections = cluster.max_connections.value_or(DIRECT_NONE);
+  made.connect_timeout_ms = static_cast<__u32>(cluster.connect_timeout.count());
   made.live = cluster.live;
   return made;
 }
@@ -223,6 +227,7 @@ DirectCluster from_kernel(const direct_cluster& cluster, const std::vector<direc
   for (const direct_host& host : hosts)
     made.hosts.push_back({from_kernel(host.address), host.weight, host.live});
   made.start = cluster.start;
+  made.connect_timeout = std::chrono::milliseconds(cluster.connect_timeout_ms);
   if (cluster.max_connections != DIRECT_NONE) made.max_connections = cluster.max_connections;
   made.refuse_when_full = (cluster.flags & DIRECT_REFUSE_WHEN_FULL) != 0;
   made.live = cluster.live;

@@ -6,6 +6,7 @@
 // the longest prefix for any port. No hit: the rules lead it to the proxy.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -61,8 +62,9 @@ struct DirectCluster {
   std::vector<DirectHost> hosts;  // none: ECONNREFUSED; DIRECT_ORIGINAL has none; at most DIRECT_MAX_HOSTS
   uint32_t start = 0;             // DIRECT_FIXED: index of the host; DIRECT_ROUND_ROBIN: the first turn
   std::optional<uint32_t> max_connections;
-  bool refuse_when_full = false;  // ECONNREFUSED; else the proxy decides
-  uint32_t live = DIRECT_NONE;    // its live record; round robin and max_connections need one
+  std::chrono::milliseconds connect_timeout{};  // less than 2^32 ms; 0: the application's, or the kernel's
+  bool refuse_when_full = false;                // ECONNREFUSED; else the proxy decides
+  uint32_t live = DIRECT_NONE;                  // its live record; round robin and max_connections need one
   auto operator<=>(const DirectCluster&) const = default;
 };
 

@@ -143,6 +143,25 @@ TEST_CASE("least request prefers the host with fewer open connections for its we
   CHECK(pod.maps().live(102).drawn - before < 80);  // both draws of it: one in sixteen; by count alone seven
 }
 
+TEST_CASE("connections that the proxy carries count like direct ones: for least request, and for the bound") {
+  DirectPod pod;
+  pod.serve(service(1, 80), 1, nobody(2, false),
+            [](DirectCluster& cluster) { cluster.balancing = DIRECT_LEAST_REQUEST; });
+  pod.maps().set_proxied(101, 5);
+  connect_times(service(1, 80), 400);
+  CHECK(pod.maps().live(102).drawn > 250);  // three in four have the other one among two draws
+
+  const Fd listener = listen_at(endpoint(1, 8080));
+  pod.serve(service(2, 80), 2, {endpoint(1, 8080)},
+            [](DirectCluster& cluster) { cluster.max_connections = 3; });
+  pod.maps().set_proxied(200, 2);
+  const Fd first = tcp();
+  REQUIRE(connect_to(first, service(2, 80)) == 0);
+  CHECK(connect_to(tcp(), service(2, 80)) == ENETUNREACH);
+  pod.maps().set_proxied(200, 1);
+  CHECK(connect_to(tcp(), service(2, 80)) == 0);
+}
+
 TEST_CASE("at max_connections the next one is left to the proxy, or refused, and room comes back") {
   DirectPod pod;
   for (const bool ipv6 : {false, true}) {

@@ -162,6 +162,48 @@ TEST_CASE("a refusal is the errno of the decision, at once, however the applicat
   EVENTUALLY(pod.all_open() == 0);
 }
 
+TEST_CASE("an endpoint that does not answer is given up after the cluster's timeout, or the application's") {
+  DirectPod pod;
+  pod.add_hole();
+  using namespace std::chrono_literals;
+  for (const bool ipv6 : {false, true}) {
+    pod.serve(service(1, 80, ipv6), 1, {endpoint(9, 1, ipv6)},
+              [](bpf::DirectCluster& cluster) { cluster.connect_timeout = 1200ms; });
+    pod.serve(service(2, 80, ipv6), 2, {endpoint(9, 1, ipv6)},
+              [](bpf::DirectCluster& cluster) { cluster.connect_timeout = 1h; });
+    // The kernel itself gives up after two minutes, which is longer than this test may take.
+    const Fd client = tcp(ipv6), impatient = tcp(ipv6);
+    CHECK(connect_to(client, service(1, 80, ipv6)) == ETIMEDOUT);
+    set_option(impatient, IPPROTO_TCP, TCP_USER_TIMEOUT, 1100);
+    CHECK(connect_to(impatient, service(2, 80, ipv6)) == ETIMEDOUT);
+    CHECK(option_of(impatient, IPPROTO_TCP, TCP_USER_TIMEOUT) == 1100);
+    CHECK(pod.event(DIRECT_FAILED, cookie_of(client)).reading.error == ETIMEDOUT);
+    // What is left alone next is as if it had never been led.
+    CHECK(connect_to(client, service(7, 80, ipv6)) == ENETUNREACH);
+    CHECK(option_of(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == 0);
+  }
+}
+
+TEST_CASE("the timeout of connecting is taken back once the connection stands") {
+  DirectPod pod;
+  using namespace std::chrono_literals;
+  for (const bool ipv6 : {false, true}) {
+    const Fd listener = listen_at(endpoint(1, 8080, ipv6));
+    pod.serve(service(1, 80, ipv6), 1, {endpoint(1, 8080, ipv6)},
+              [](bpf::DirectCluster& cluster) { cluster.connect_timeout = 3s; });
+    for (const int own : {0, 1234, 60'000}) {
+      Fd client = tcp(ipv6);
+      set_option(client, IPPROTO_TCP, TCP_USER_TIMEOUT, own);
+      for (int again = 0; again < 2; ++again) {
+        REQUIRE(connect_to(client, service(1, 80, ipv6)) == 0);
+        CHECK(option_of(client, IPPROTO_TCP, TCP_USER_TIMEOUT) == own);
+        talk(client, accept_from(listener));
+        REQUIRE(disconnect(client) == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("a connect() that the decisions refuse is told, with what was asked, by which socket, and why") {
   DirectPod pod;
   for (const bool ipv6 : {false, true}) {

@@ -205,6 +205,32 @@ TEST_CASE("where nobody can be chosen connect() is refused at once, with a line 
   CHECK(line.client == std::string(kClientIp) + ":0");
 }
 
+TEST_CASE("maxConnections bounds proxied and direct connections together") {
+  DirectClient pod;
+  pod.mesh.apply("rule.yaml",
+                 "apiVersion: networking.istio.io/v1\n"
+                 "kind: DestinationRule\n"
+                 "metadata: {name: store, namespace: data}\n"
+                 "spec:\n"
+                 "  host: store.data.svc.cluster.local\n"
+                 "  trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}}}\n");
+  EVENTUALLY(pod.agent->ctl("clusters").dump().find("\"maxConnections\":2") != std::string::npos);
+  const auto switch_lane = [&](const char* state) {
+    must_run({built_program("sockmeshctl"), "--run-dir", pod.agent->run_dir(), "lanes", "direct", state});
+  };
+  switch_lane("off");
+  auto [proxied, first_error] = pod.connect(pod.service());
+  REQUIRE(DirectClient::ask(proxied, "1") == "store 1");
+  switch_lane("on");
+  auto [direct, second_error] = pod.connect(pod.service());
+  REQUIRE(DirectClient::ask(direct, "2") == "store 2");
+  CHECK(pod.flows().size() == 2);
+  // Led to the proxy once the kernel knows of its connection, and refused there.
+  EVENTUALLY(DirectClient::ask(pod.connect(pod.service()).first, "3").empty());
+  EVENTUALLY((!pod.agent->log().empty() && pod.agent->log().back().flags == "UO"));
+  CHECK(DirectClient::ask(direct, "4") == "store 4");
+}
+
 TEST_CASE("switched off, new connections go through the proxy and direct ones go on") {
   DirectClient pod;
   auto [direct, error] = pod.connect(pod.service());

@@ -5,7 +5,7 @@
 
 #include "intf/direct.h"
 
-static_assert(DIRECT_LAYOUT == 1);
+static_assert(DIRECT_LAYOUT == 2);
 
 static_assert(sizeof(direct_address) == 20);
 static_assert(offsetof(direct_address, port) == 16);
@@ -38,6 +38,7 @@ static_assert(offsetof(direct_cluster, stride) == 12);
 static_assert(offsetof(direct_cluster, start) == 16);
 static_assert(offsetof(direct_cluster, max_connections) == 20);
 static_assert(offsetof(direct_cluster, live) == 24);
+static_assert(offsetof(direct_cluster, connect_timeout_ms) == 28);
 
 static_assert(sizeof(direct_host_key) == 12);
 static_assert(offsetof(direct_host_key, cluster) == 4);
@@ -48,11 +49,12 @@ static_assert(offsetof(direct_host, weight) == 20);
 static_assert(offsetof(direct_host, weight_end) == 24);
 static_assert(offsetof(direct_host, live) == 28);
 
-static_assert(sizeof(direct_live) == 8,
+static_assert(sizeof(direct_live) == 16,
               "an array's elements are multiples of 8 bytes: what is mapped is an array of these");
 static_assert(offsetof(direct_live, drawn) == 4);
+static_assert(offsetof(direct_live, proxied) == 8);
 
-static_assert(sizeof(direct_flow) == 88);
+static_assert(sizeof(direct_flow) == 96);
 static_assert(offsetof(direct_flow, generation) == 8);
 static_assert(offsetof(direct_flow, connect_ns) == 16);
 static_assert(offsetof(direct_flow, established_ns) == 24);
@@ -64,9 +66,11 @@ static_assert(offsetof(direct_flow, asked) == 48);
 static_assert(offsetof(direct_flow, old_mark) == 68);
 static_assert(offsetof(direct_flow, mark) == 72);
 static_assert(offsetof(direct_flow, mark_mask) == 76);
-static_assert(offsetof(direct_flow, phase) == 80);
-static_assert(offsetof(direct_flow, first_step) == 81);
-static_assert(offsetof(direct_flow, ipv6) == 82);
+static_assert(offsetof(direct_flow, old_timeout) == 80);
+static_assert(offsetof(direct_flow, timeout) == 84);
+static_assert(offsetof(direct_flow, phase) == 88);
+static_assert(offsetof(direct_flow, first_step) == 89);
+static_assert(offsetof(direct_flow, ipv6) == 90);
 
 static_assert(sizeof(direct_reading) == 96);
 static_assert(offsetof(direct_reading, bytes_acked) == 16);
@@ -78,9 +82,9 @@ static_assert(offsetof(direct_reading, state) == 48);
 static_assert(offsetof(direct_reading, local) == 52);
 static_assert(offsetof(direct_reading, remote) == 72);
 
-static_assert(sizeof(direct_record) == 192);
+static_assert(sizeof(direct_record) == 200);
 static_assert(offsetof(direct_record, flow) == 8);
-static_assert(offsetof(direct_record, reading) == 96);
+static_assert(offsetof(direct_record, reading) == 104);
 
 static_assert(DIRECT_COUNTS == 18, "new counts go to the end, and are a new layout");
 static_assert(sizeof(direct_control) == 48 + 8 * DIRECT_COUNTS);
