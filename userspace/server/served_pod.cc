@@ -5,8 +5,7 @@
 namespace sockmesh::server {
 
 ServedPod::ServedPod(event::Loop& loop, pod::PodPtr pod, std::vector<PodTraffic*> shares, Lease listening)
-    : loop_(loop),
-      pod_(std::move(pod)),
+    : pod_(std::move(pod)),
       shares_(std::move(shares)),
       listening_(std::move(listening)),
       ports_(loop, port_effects()),

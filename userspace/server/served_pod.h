@@ -56,7 +56,6 @@ class ServedPod {
   BoundPorts::Effects port_effects();
   Result<void> open_port(const Bind& bind);
 
-  event::Loop& loop_;
   const pod::PodPtr pod_;
   const std::vector<PodTraffic*> shares_;
   Lease listening_;
