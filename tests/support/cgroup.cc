@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -38,12 +40,29 @@ std::string cgroup_root() {
   throw std::runtime_error("no cgroup v2 is mounted");
 }
 
-// What `name` was made for is no more: "smtest-PID-...".
-bool is_left_over(const std::string& name) {
-  if (!name.starts_with(kPrefix)) return false;
-  const std::string_view rest = std::string_view(name).substr(kPrefix.size());
-  const auto pid = parse_number<pid_t>(rest.substr(0, rest.find('-')));
-  return pid && kill(*pid, 0) != 0 && errno == ESRCH;
+// Process ids mean something in their namespace alone, and a stress run has one of its own.
+ino_t own_pid_namespace() {
+  struct stat about {};
+  require(stat("/proc/self/ns/pid", &about) == 0, "looking at the namespace of process ids");
+  return about.st_ino;
+}
+
+// What an object's name says of its maker: "smtest-NAMESPACE-PID-...".
+struct Maker {
+  ino_t pid_namespace;
+  pid_t pid;
+  bool is_here() const { return pid_namespace == own_pid_namespace(); }
+  bool is_dead() const { return is_here() && kill(pid, 0) != 0 && errno == ESRCH; }
+};
+
+std::optional<Maker> maker_of(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const auto words = split(std::string_view(name).substr(kPrefix.size()), '-');
+  if (words.size() < 2) return std::nullopt;
+  const auto space = parse_number<ino_t>(words[0]);
+  const auto pid = parse_number<pid_t>(words[1]);
+  if (!space || !pid) return std::nullopt;
+  return Maker{*space, *pid};
 }
 
 void write_text(const std::string& path, const std::string& text) {
@@ -65,14 +84,20 @@ void remove_bpf_folder(const std::string& path) {
 void remove_leftovers(const std::string& folder, void (*remove)(const std::string&)) {
   std::vector<std::string> dead;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (is_left_over(entry.path().filename().string())) dead.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto maker = maker_of(entry.path().filename().string());
+    if (maker && maker->is_dead()) dead.push_back(entry.path());
+    // Of another namespace nobody can tell: what is an hour old and empty is not missed.
+    if (maker && !maker->is_here() &&
+        fs::file_time_type::clock::now() - entry.last_write_time(ignored) > std::chrono::hours(1))
+      rmdir(entry.path().c_str());
+  }
   for (const std::string& path : dead) remove(path);
 }
 
 std::string unique_name(std::string_view hint) {
   static int counter = 0;
-  return fmt::format("{}{}-{}-{}", kPrefix, getpid(), ++counter, hint);
+  return fmt::format("{}{}-{}-{}-{}", kPrefix, own_pid_namespace(), getpid(), ++counter, hint);
 }
 
 }  // namespace
