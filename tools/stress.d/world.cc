@@ -162,8 +162,8 @@ World::Moved World::moved() const {
     sum.direct_bytes += number("sockmesh_lane_bytes_total", {{"lane", "direct"}});
     sum.user_bytes += number("sockmesh_lane_bytes_total");
     sum.spliced_flows += number("sockmesh_lane_flows_total", {{"lane", "sk_skb"}});
-    sum.refused += number("sockmesh_splice_refused_total");
-    sum.watchdog_resets += number("sockmesh_splice_watchdog_resets_total");
+    sum.refused += number("sockmesh_lane_refused_total");
+    sum.stuck += number("sockmesh_lane_stuck_total");
     sum.log_lines_lost += number("sockmesh_access_log_dropped_total");
   }
   sum.user_bytes -= sum.spliced_bytes + sum.direct_bytes;
@@ -219,8 +219,7 @@ std::vector<std::string> World::end() {
         wrong.push_back(who + verdict);
   }
   const Moved all = moved();
-  if (all.watchdog_resets > 0)
-    wrong.push_back(fmt::format("{} flows were reset by the watchdog", all.watchdog_resets));
+  if (all.stuck > 0) wrong.push_back(fmt::format("{} flows were reset by the watchdog", all.stuck));
   if (all.log_lines_lost > 0)
     wrong.push_back(fmt::format("{} access-log lines were dropped", all.log_lines_lost));
   for (size_t i = 0; i < agents_.size(); ++i) {

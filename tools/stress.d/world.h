@@ -49,7 +49,7 @@ class World {
   // What the lanes have moved so far, both agents together.
   struct Moved {
     uint64_t user_bytes = 0, spliced_bytes = 0, direct_bytes = 0;  // of ended flows
-    uint64_t spliced_flows = 0, refused = 0, watchdog_resets = 0, log_lines_lost = 0;
+    uint64_t spliced_flows = 0, refused = 0, stuck = 0, log_lines_lost = 0;
   };
   Moved moved() const;
   // "" or what of all this cannot be had on this machine.

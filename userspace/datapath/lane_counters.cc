@@ -11,11 +11,11 @@ LaneStats& LaneStats::operator+=(const LaneStats& other) {
     own.flows_total += more.flows_total;
     own.flows_active += more.flows_active;
     own.refused += more.refused;
+    own.stuck += more.stuck;
     own.bytes += more.bytes;
   }
   flows_total += other.flows_total;
   flows_active += other.flows_active;
-  watchdog_resets += other.watchdog_resets;
   return *this;
 }
 
@@ -27,11 +27,10 @@ LaneStats LaneCounters::stats() const {
   LaneStats stats;
   for (const Lane lane : model::kLanes) {
     const OfLane& own = lanes[lane];
-    stats.lanes[lane] = {own.flows_total, own.flows_active, own.refused, own.bytes};
+    stats.lanes[lane] = {own.flows_total, own.flows_active, own.refused, own.stuck, own.bytes};
   }
   stats.flows_total = flows_total;
   stats.flows_active = flows_active;
-  stats.watchdog_resets = watchdog_resets;
   return stats;
 }
 

@@ -17,21 +17,21 @@ struct LaneStats {  // totals since start of this worker
     uint64_t flows_total = 0;   // flows that entered it; one that changes lanes enters several
     uint64_t flows_active = 0;  // that are in it
     uint64_t refused = 0;       // that were to enter it and could not, or came too late
+    uint64_t stuck = 0;         // that its safety net reset: docs/sockmap.md#the-safety-net
     uint64_t bytes = 0;         // of ended flows, both directions
   };
   PerLane<OfLane> lanes;
   uint64_t flows_total = 0, flows_active = 0;
-  uint64_t watchdog_resets = 0;  // docs/sockmap.md#the-safety-net
 
   LaneStats& operator+=(const LaneStats& other);
 };
 
 struct LaneCounters {
   struct OfLane {
-    std::atomic<uint64_t> flows_total{0}, flows_active{0}, refused{0}, bytes{0};
+    std::atomic<uint64_t> flows_total{0}, flows_active{0}, refused{0}, stuck{0}, bytes{0};
   };
   PerLane<OfLane> lanes;
-  std::atomic<uint64_t> flows_total{0}, flows_active{0}, watchdog_resets{0};
+  std::atomic<uint64_t> flows_total{0}, flows_active{0};
 
   void add_bytes(const model::BytesByLane& moved);
   LaneStats stats() const;

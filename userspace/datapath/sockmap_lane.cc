@@ -75,7 +75,7 @@ std::string SockmapLane::disabled_text() const {
 }
 
 void SockmapLane::count_stuck_backlog() {
-  if (++counters_.watchdog_resets >= limits_.stuck_flows)
+  if (++counters_.lanes[Lane::kSkSkb].stuck >= limits_.stuck_flows)
     maps_.disable("redirected bytes got stuck on their way to a writable socket, several times");
 }
 

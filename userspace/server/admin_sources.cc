@@ -168,16 +168,16 @@ std::string metrics(const Agent& agent, const ServedPod& pod) {
   }
   totals.workers = agent.workers().size();
   totals.connections_active = pod.active();
-  totals.splice_refused = sums.lanes[model::Lane::kSkSkb].refused;
-  totals.watchdog_resets = sums.watchdog_resets;
   totals.access_log_lines = agent.access_log->lines();
   totals.access_log_dropped = agent.access_log->dropped();
   totals.config_rejected = agent.configuration().status().rejected;
   totals.uptime_seconds = std::chrono::duration<double>(monotonic_now() - agent.started_monotonic).count();
   totals.draining = agent.draining;
-  for (const admin::LaneStatus& lane : lane_statuses(agent, pod, sums))
+  for (const admin::LaneStatus& lane : lane_statuses(agent, pod, sums)) {
+    const auto& counts = sums.lanes[lane.lane];
     totals.lanes.push_back({lane.lane, lane.available && lane.enabled, lane.flows_total, lane.flows_active,
-                            sums.lanes[lane.lane].bytes});
+                            counts.refused, counts.stuck, counts.bytes});
+  }
   return telemetry::prometheus_text(counters, totals);
 }
 

@@ -107,31 +107,23 @@ void add_agent(std::vector<MetricFamily>& families, const AgentTotals& agent) {
           static_cast<double>(agent.access_log_lines));
   add_one(families, {"sockmesh_access_log_dropped_total", "Access log lines lost: file slow or failing"},
           static_cast<double>(agent.access_log_dropped));
-  add_one(families, {"sockmesh_splice_refused_total", "Flows that stayed in user space, insertion failed"},
-          static_cast<double>(agent.splice_refused));
-  add_one(families, {"sockmesh_splice_watchdog_resets_total", "Spliced flows reset by the safety net"},
-          static_cast<double>(agent.watchdog_resets));
 }
 
 void add_lanes(std::vector<MetricFamily>& families, const std::vector<LaneTotals>& lanes) {
-  if (lanes.empty()) return;
-  MetricFamily available{
-      "sockmesh_lane_available", "1: self-test passed and switched on", MetricType::Gauge, {}};
-  MetricFamily total{"sockmesh_lane_flows_total",
-                     "Flows that entered the lane; one that changes lanes enters several",
-                     MetricType::Counter,
-                     {}};
-  MetricFamily active{"sockmesh_lane_flows_active", "Flows in the lane now", MetricType::Gauge, {}};
-  MetricFamily bytes{
-      "sockmesh_lane_bytes_total", "Bytes the lane moved, of ended flows", MetricType::Counter, {}};
-  for (const LaneTotals& lane : lanes) {
-    const Labels labels = {{"lane", to_string(lane.lane)}};
-    available.metric.push_back(sample(available.type, lane.available ? 1 : 0, labels));
-    total.metric.push_back(sample(total.type, static_cast<double>(lane.flows_total), labels));
-    active.metric.push_back(sample(active.type, static_cast<double>(lane.flows_active), labels));
-    bytes.metric.push_back(sample(bytes.type, static_cast<double>(lane.bytes_total), labels));
-  }
-  for (MetricFamily* family : {&available, &total, &active, &bytes}) families.push_back(std::move(*family));
+  constexpr std::array<Column, 6> kColumns = {{
+      {"sockmesh_lane_available", "1: self-test passed and switched on", MetricType::Gauge},
+      {"sockmesh_lane_flows_total", "Flows that entered the lane; one that changes lanes enters several"},
+      {"sockmesh_lane_flows_active", "Flows in the lane now", MetricType::Gauge},
+      {"sockmesh_lane_refused_total", "Flows that were to enter the lane and could not, or came too late"},
+      {"sockmesh_lane_stuck_total", "Flows that the lane's safety net reset"},
+      {"sockmesh_lane_bytes_total", "Bytes the lane moved, of ended flows"},
+  }};
+  std::map<std::string, std::array<uint64_t, 6>> rows;
+  for (const LaneTotals& lane : lanes)
+    rows[to_string(lane.lane)] = {
+        lane.available ? 1u : 0u, lane.flows_total, lane.flows_active, lane.refused, lane.stuck,
+        lane.bytes_total};
+  add_table(families, kColumns, rows, [](const std::string& name) { return Labels{{"lane", name}}; });
 }
 
 void add_dns(std::vector<MetricFamily>& families, const DnsTotals& dns) {

@@ -17,6 +17,8 @@ struct LaneTotals {
   model::Lane lane{};
   bool available = false;  // passed its self-test and is not switched off
   uint64_t flows_total = 0, flows_active = 0;
+  uint64_t refused = 0;      // flows that were to enter it and could not, or came too late
+  uint64_t stuck = 0;        // flows that its safety net reset
   uint64_t bytes_total = 0;  // both directions, of ended flows
 };
 
@@ -36,8 +38,6 @@ struct AgentTotals {
   uint64_t config_generation = 0;
   uint64_t workers = 0;
   uint64_t connections_active = 0;
-  uint64_t splice_refused = 0;   // flows that stayed in lane 0 because insertion failed or came too late
-  uint64_t watchdog_resets = 0;  // flows reset by the safety net of lane 1
   uint64_t access_log_lines = 0, access_log_dropped = 0;
   uint64_t findings = 0;         // of the snapshot in force
   uint64_t config_rejected = 0;  // loads that left the last good configuration in force

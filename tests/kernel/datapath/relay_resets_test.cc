@@ -169,7 +169,7 @@ TEST_CASE("relay matrix: an early answer whose sender closes with the request un
     else
       CHECK(outcome.progress.sent() == flow.got.size() + chatted);
   }
-  CHECK(world.stats().watchdog_resets == 0);
+  CHECK(world.stats().lanes[datapath::Lane::kSkSkb].stuck == 0);
 }
 
 }  // namespace sockmesh::test

@@ -118,7 +118,7 @@ TEST_CASE("a stuck backlog resets its flow, and several give the lane up") {
     CHECK(outcome.detail == "bytes redirected in the kernel were stuck");
     CHECK(was_reset(flow.client));
     CHECK(was_reset(flow.server));
-    CHECK(world.lane().counters().stats().watchdog_resets == i);
+    CHECK(world.lane().counters().stats().lanes[Lane::kSkSkb].stuck == i);
   }
   CHECK(world.maps().disabled_reason().find("stuck") != std::string::npos);
 
@@ -150,7 +150,7 @@ TEST_CASE("a backlog that waits for a reader is not stuck") {
       milliseconds(500)));
   lose_in_backlog(world, flow, 1000);
   CHECK_FALSE(eventually([&] { return world.outcome(flow.flow).has_value(); }, milliseconds(800)));
-  CHECK(world.lane().counters().stats().watchdog_resets == 0);
+  CHECK(world.lane().counters().stats().lanes[Lane::kSkSkb].stuck == 0);
 }
 
 TEST_CASE("when too many redirected bytes wait in the kernel, flows that add to them copy") {

@@ -90,7 +90,7 @@ TEST_CASE("a reset whose error is just being told to somebody else is a reset al
   CHECK(world.wait_for_outcome(flow).reason ==
         (by_client ? CloseReason::kDownstreamReset : CloseReason::kUpstreamReset));
   if (!said_fin) CHECK(was_reset(stays));
-  CHECK(world.lane().counters().stats().watchdog_resets == 0);
+  CHECK(world.lane().counters().stats().lanes[Lane::kSkSkb].stuck == 0);
 }
 
 TEST_CASE("the idle timeout is counted from the last byte, redirected bytes included") {

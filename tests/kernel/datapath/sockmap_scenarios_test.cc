@@ -60,7 +60,7 @@ TEST_CASE("scenarios through lane 1") {
   const auto stats = world.lane().counters().stats();
   CHECK(stats.flows_active == 0);
   CHECK(stats.lanes[datapath::Lane::kSkSkb].flows_active == 0);
-  CHECK(stats.watchdog_resets == 0);
+  CHECK(stats.lanes[datapath::Lane::kSkSkb].stuck == 0);
   CHECK(world.maps().stats().slots_used == 0);
   CHECK(world.maps().disabled_reason() == "");
 }

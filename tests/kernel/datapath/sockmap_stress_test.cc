@@ -82,7 +82,7 @@ void run_load(const Load& load, uint32_t seed) {
     CHECK(outcome.progress.sent() == ends[2 * i].report().received);
   }
   const auto stats = world.lane().counters().stats();
-  CHECK(stats.watchdog_resets == 0);
+  CHECK(stats.lanes[datapath::Lane::kSkSkb].stuck == 0);
   const auto& redirected = stats.lanes[datapath::Lane::kSkSkb];
   const uint64_t copied = stats.lanes[datapath::copying_lane(options.backend)].bytes;
   CHECK(redirected.bytes > 0);

@@ -38,11 +38,12 @@ TEST_CASE("bytes and counts of several workers are added up lane by lane") {
   CHECK(moved.total().sent == 1010);
   first.add_bytes(moved);
   second.add_bytes(moved);
-  ++second.watchdog_resets;
+  ++second.lanes[Lane::kSkSkb].stuck;
   LaneStats sum = first.stats();
   sum += second.stats();
   CHECK(sum.lanes[Lane::kEpoll].bytes == 22);
   CHECK(sum.lanes[Lane::kIoUring].bytes == 0);
   CHECK(sum.lanes[Lane::kSkSkb].bytes == 2200);
-  CHECK(sum.watchdog_resets == 1);
+  CHECK(sum.lanes[Lane::kSkSkb].stuck == 1);
+  CHECK(sum.lanes[Lane::kIoUring].stuck == 0);
 }

@@ -91,13 +91,24 @@ TEST_CASE("exposition: Envoy's cluster and listener names, our lanes, states of 
   counters.clusters["outbound|80||a.b"] = {5, 1, 2, 1, 0, 0, 10, 20, 0, 0};
   counters.listeners["virtualOutbound"] = {7, 1, 0};
   const std::string text = prometheus_text(
-      counters, {.config_generation = 1,
-                 .access_log_dropped = 4,
-                 .lanes = {{.lane = model::Lane::kSkSkb, .available = true, .flows_total = 9}}});
+      counters,
+      {.config_generation = 1,
+       .access_log_dropped = 4,
+       .lanes = {
+           {.lane = model::Lane::kIoUring, .flows_active = 3, .bytes_total = 70},
+           {.lane = model::Lane::kSkSkb, .available = true, .flows_total = 9, .refused = 5, .stuck = 6}}});
   CHECK(has_line(text, "envoy_cluster_upstream_cx_total{cluster_name=\"outbound|80||a.b\"} 5"));
   CHECK(has_line(text, "envoy_cluster_upstream_cx_connect_fail{cluster_name=\"outbound|80||a.b\"} 2"));
   CHECK(has_line(text, "envoy_listener_downstream_cx_active{listener_address=\"virtualOutbound\"} 1"));
+  CHECK(has_line(text, "# TYPE sockmesh_lane_available gauge"));
+  CHECK(has_line(text, "sockmesh_lane_available{lane=\"io_uring\"} 0"));
+  CHECK(has_line(text, "sockmesh_lane_available{lane=\"sk_skb\"} 1"));
   CHECK(has_line(text, "sockmesh_lane_flows_total{lane=\"sk_skb\"} 9"));
+  CHECK(has_line(text, "sockmesh_lane_flows_active{lane=\"io_uring\"} 3"));
+  CHECK(has_line(text, "sockmesh_lane_refused_total{lane=\"sk_skb\"} 5"));
+  CHECK(has_line(text, "sockmesh_lane_refused_total{lane=\"io_uring\"} 0"));
+  CHECK(has_line(text, "sockmesh_lane_stuck_total{lane=\"sk_skb\"} 6"));
+  CHECK(has_line(text, "sockmesh_lane_bytes_total{lane=\"io_uring\"} 70"));
   CHECK(has_line(text, "sockmesh_access_log_dropped_total 4"));
   CHECK(has_line(text, "envoy_server_state 0"));
 }
