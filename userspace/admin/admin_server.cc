@@ -228,11 +228,12 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(AdminOptions options, So
     Door door;
     bool required;
   };
+  constexpr auto& kStandard = model::kIstioPorts;
   const Listen listens[] = {
-      {15021, options.readiness_port, options.any_address, Door::kReadiness, true},
-      {15020, options.status_port, options.any_address, Door::kStatus, false},
-      {15090, options.metrics_port, options.any_address, Door::kMetrics, false},
-      {15000, options.admin_port, "127.0.0.1", Door::kAdmin, false},
+      {kStandard.readiness, options.readiness_port, options.any_address, Door::kReadiness, true},
+      {kStandard.status, options.status_port, options.any_address, Door::kStatus, false},
+      {kStandard.metrics, options.metrics_port, options.any_address, Door::kMetrics, false},
+      {kStandard.admin, options.admin_port, "127.0.0.1", Door::kAdmin, false},
   };
   for (const Listen& listen : listens) {
     if (!listen.port) continue;

@@ -23,6 +23,7 @@
 
 #include "admin/sources.h"
 #include "base/address.h"
+#include "model/ports.h"
 
 namespace sockmesh::admin {
 
@@ -31,10 +32,10 @@ struct AdminOptions {
   std::optional<std::pair<uid_t, gid_t>> socket_owner;  // chown after bind; absent: whoever runs us
 
   // Port 0 lets the kernel choose (tests); absent: not served.
-  std::optional<uint16_t> admin_port = 15000;
-  std::optional<uint16_t> status_port = 15020;
-  std::optional<uint16_t> readiness_port = 15021;
-  std::optional<uint16_t> metrics_port = 15090;
+  std::optional<uint16_t> admin_port = model::kIstioPorts.admin;
+  std::optional<uint16_t> status_port = model::kIstioPorts.status;
+  std::optional<uint16_t> readiness_port = model::kIstioPorts.readiness;
+  std::optional<uint16_t> metrics_port = model::kIstioPorts.metrics;
   std::string any_address;  // where 15020, 15021, 15090 listen; "" is all addresses of both families
 
   std::string app_annotations;  // ISTIO_PROMETHEUS_ANNOTATIONS: the application's page joins ours on 15020

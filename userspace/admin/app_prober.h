@@ -15,12 +15,13 @@
 #include "event/loop.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "model/ports.h"
 
 namespace sockmesh::admin {
 
 struct ProbeTarget {
   std::optional<IpAddress> ip;  // the pod's; none: 127.0.0.1
-  uint16_t status_port = 15020;
+  uint16_t status_port = model::kIstioPorts.status;
 };
 
 class AppProber {

@@ -9,5 +9,6 @@ struct Ports {  // 0 where the kernel is to choose (tests)
   uint16_t outbound = 15001, inbound = 15006;
   uint16_t admin = 15000, status = 15020, readiness = 15021, metrics = 15090;
 };
+inline constexpr Ports kIstioPorts;
 
 }  // namespace sockmesh::model

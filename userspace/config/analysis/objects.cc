@@ -5,6 +5,7 @@
 
 #include "config/analysis/context.h"
 #include "config/resources/hostnames.h"
+#include "model/ports.h"
 
 namespace sockmesh::config {
 
@@ -22,7 +23,7 @@ bool label_is(const Labels& labels, const char* key, std::string_view value) {
 bool has_proxy(const Pod& pod) {
   return pod.meta.annotations.contains("sidecar.istio.io/status") ||
          std::any_of(pod.ports.begin(), pod.ports.end(), [](const ContainerPort& port) {
-           return port.name == "http-envoy-prom" || port.port == 15090;
+           return port.name == "http-envoy-prom" || port.port == model::kIstioPorts.metrics;
          });
 }
 
