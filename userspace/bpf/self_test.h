@@ -1,7 +1,7 @@
-// The start-up self-test of lane 1: whether this kernel splices without losing, repeating or swapping a byte.
-// No lane is trusted because of a kernel's version. Runs on private loopback pairs in the current network
-// namespace, takes some 100 ms, needs no privileges beyond a loaded SpliceMaps. Any thread, one at a time.
-// Source: the failures each case is about are described in bpf/README.md.
+// The start-up self-test of lane 1: whether this kernel splices without losing, repeating or swapping a byte,
+// and holds no more of them than it is told to (docs/decisions/009-self-test-not-version.md). What goes wrong
+// where a case fails is told in bpf/README.md. Flows between sockets of its own on 127.0.0.1, in the calling
+// thread's network namespace; some 100 ms; no privileges once the maps are loaded. Any thread, one at a time.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ namespace sockmesh::bpf {
 struct SelfTestVerdict {
   std::string name;  // "redirect", "queued-before-insertion", ...
   bool passed = false;
-  std::string detail;  // what was seen, for people: "4.3 MiB taken, then blocked"
+  std::string detail;  // what was seen, for people: "4 MiB up while 4.3 MiB down were not read"
   Duration duration{};
 };
 

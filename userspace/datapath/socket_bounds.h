@@ -1,10 +1,10 @@
 // Bounds what one direction of a flow can hold in the kernel when its reader stalls, whatever the machine's
 // sysctls allow (tcp_rmem[2] is 32 MiB on new kernels, tcp_wmem[2] 4 MiB):
 //
-//   sender -> receive queue -> [relay, at most buffer_limit] -> send queue -> stalled reader
-//               kReceiveQueueBytes                                kUnsentBytes
+//   sender -> receive queue -> [what its lane holds] -> send queue -> stalled reader
+//             kReceiveQueueBytes                        kUnsentBytes
 //
-// In all less than 8 MiB. Works without privileges. Any thread.
+// In all less than 8 MiB: what each lane holds is in userspace/README.md#bounds. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
-// Snapshot: everything the data plane needs to know to decide where a connection goes, as one immutable
-// value. A source (manifest folder, API server, istiod) yields Snapshots; each worker reads the current one;
-// a connection keeps the one that routed it. Names and semantics are Envoy's and Istio's (listener, filter
-// chain, cluster, endpoint), the lookup is in match.h. Plain data: nothing here changes after publication, so
-// any thread may read.
+// Snapshot: everything the data plane needs to know to decide where a connection goes, as one value. The
+// compiler makes it of what was configured (config/compiler/compiler.h); each worker reads the current one, a
+// connection keeps the one that routed it. Names and semantics are Envoy's and Istio's (listener, filter
+// chain, cluster, endpoint); the lookup is in match.h. Nothing changes after publication, so any thread may
+// read.
 #pragma once
 
 #include <chrono>
