@@ -210,18 +210,19 @@ class Resolver::Impl {
     const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owner(found, ares_freeaddrinfo);
     if (destroying_) return;
     FamilyLookup& family = v6 ? asked.lookup.v6 : asked.lookup.v4;
-    family = family_lookup(status, found);
+    family = family_lookup(status, found, v6);
     const FamilyLookup& other = v6 ? asked.lookup.v4 : asked.lookup.v6;
     if (other.outcome != Outcome::kPending) return ended(asked);
     // Nobody waits for a family that may never be answered.
     if (family.outcome == Outcome::kAddresses && names_.contains(asked.name)) remember(asked);
   }
 
-  static FamilyLookup family_lookup(int status, const ares_addrinfo* found) {
+  // c-ares takes what addresses there are in an answer, whichever kind was asked for.
+  static FamilyLookup family_lookup(int status, const ares_addrinfo* found, bool v6) {
     FamilyLookup family;
     for (const ares_addrinfo_node* node = found ? found->nodes : nullptr; node; node = node->ai_next) {
       const auto address = SocketAddress::from(node->ai_addr, node->ai_addrlen);
-      if (!address) continue;
+      if (!address || address->ip.is_v6() != v6) continue;
       if (std::find(family.addresses.begin(), family.addresses.end(), address->ip) == family.addresses.end())
         family.addresses.push_back(address->ip);
       const seconds ttl(node->ai_ttl);

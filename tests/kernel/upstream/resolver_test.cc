@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
@@ -21,6 +22,14 @@ namespace {
 
 constexpr char kNoError = 0, kServerFailure = 2, kNameError = 3;
 
+// Bytes that arrive where an answer is expected.
+struct Datagram {
+  std::string bytes;
+  bool from_elsewhere = false;  // not from the server that was asked
+};
+// What comes instead of the right answer.
+using Forgery = std::function<std::vector<Datagram>(const std::string& right)>;
+
 // What the server says to a question; no answer at all when silent.
 struct Reply {
   Reply(std::vector<IpAddress> list) : addresses(std::move(list)) {  // NOLINT: as if it were the list
@@ -30,6 +39,8 @@ struct Reply {
   std::vector<IpAddress> addresses;
   char code = kNoError;
   bool silent = false;
+  bool both_families = false;  // whichever was asked for
+  Forgery forged;
 };
 const Reply kSilence{kNoError, true};
 
@@ -64,13 +75,13 @@ class DnsServer {
           recvfrom(socket_.get(), query, sizeof query, 0, reinterpret_cast<sockaddr*>(&from), &length);
       if (got < 17) continue;
       ++questions_;
-      const std::string reply =
-          reply_to(std::string(reinterpret_cast<char*>(query), static_cast<size_t>(got)));
-      if (reply.empty()) continue;
-      sendto(socket_.get(), reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from), length);
+      for (const auto& [bytes, from_elsewhere] :
+           reply_to(std::string(reinterpret_cast<char*>(query), static_cast<size_t>(got))))
+        sendto((from_elsewhere ? elsewhere_ : socket_).get(), bytes.data(), bytes.size(), 0,
+               reinterpret_cast<sockaddr*>(&from), length);
     }
   }
-  std::string reply_to(const std::string& query) const {
+  std::vector<Datagram> reply_to(const std::string& query) const {
     std::string name;
     size_t at = 12;
     while (at < query.size() && query[at] != 0) {
@@ -81,31 +92,66 @@ class DnsServer {
     const std::string question = query.substr(12, at + 5 - 12);
     const bool v6 = question[question.size() - 3] == 28;
     const Reply answer = answer_(name, v6);
-    if (answer.silent) return "";
+    if (answer.silent) return {};
     std::vector<IpAddress> addresses;
     for (const IpAddress& ip : answer.addresses)
-      if (ip.is_v6() == v6) addresses.push_back(ip);
+      if (ip.is_v6() == v6 || answer.both_families) addresses.push_back(ip);
     std::string reply = query.substr(0, 2);
     reply += '\x81';
     reply += static_cast<char>('\x80' | answer.code);
     reply += std::string("\0\1\0", 3) + static_cast<char>(addresses.size()) + std::string(4, '\0') + question;
     for (const IpAddress& ip : addresses) {
-      reply += std::string("\xc0\x0c\0", 3) + (v6 ? '\x1c' : '\1') + std::string("\0\1", 2);
+      reply += std::string("\xc0\x0c\0", 3) + (ip.is_v6() ? '\x1c' : '\1') + std::string("\0\1", 2);
       for (const int shift : {24, 16, 8, 0}) reply += static_cast<char>(ttl_ >> shift);
-      const size_t size = v6 ? 16 : 4;
+      const size_t size = ip.is_v6() ? 16 : 4;
       reply += std::string(1, '\0') + static_cast<char>(size);
       reply.append(reinterpret_cast<const char*>(ip.bytes().data()), size);
     }
-    return reply;
+    if (answer.forged) return answer.forged(reply);
+    return {{reply}};
   }
 
   const Answer answer_;
   const uint32_t ttl_;
   Fd socket_;
+  const Fd elsewhere_{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   SocketAddress address_;
   std::atomic<bool> stop_{false};
   std::atomic<int> questions_{0};
   std::thread thread_;
+};
+
+// What is like a right answer of one A record, but for one thing.
+struct Lie {
+  const char* what;
+  std::string (*of)(std::string right);
+};
+constexpr size_t kRecord = 16;  // the record's bytes, the last ones, of which the last 4 are the address
+
+// No answers to what was asked.
+const Lie kAstray[] = {
+    {"another id", [](std::string right) { return right[0] ^= 1, right; }},
+    {"another name was asked for", [](std::string right) { return right[13] ^= 1, right; }},
+    {"another type was asked for",
+     [](std::string right) { return right[right.size() - kRecord - 3] = 15, right; }},
+    {"nothing was asked for", [](std::string right) { return right[5] = 0, right; }},
+    {"half a header", [](std::string right) { return right.substr(0, 6); }},
+    {"noise", [](std::string right) { return right.substr(0, 2) + std::string(300, '\xa5'); }},
+};
+// Answers that cannot be read.
+const Lie kUnreadable[] = {
+    {"no byte at all", [](std::string) { return std::string(); }},
+    {"one byte is missing", [](std::string right) { return right.pop_back(), right; }},
+    {"more records than there are", [](std::string right) { return right[6] = '\xff', right; }},
+    {"an address of 5 bytes", [](std::string right) { return right[right.size() - 5] = 5, right; }},
+    {"a name that points at itself",
+     [](std::string right) {
+       return right[right.size() - 15] = static_cast<char>(right.size() - 16), right;
+     }},
+    {"a name behind the end", [](std::string right) { return right[right.size() - 15] = '\xff', right; }},
+    {"it has to be asked for by TCP, where nobody is",
+     [](std::string right) { return right[2] |= 2, right; }},
+    {"longer than it may be", [](std::string right) { return right + std::string(4000, 'x'); }},
 };
 
 // A resolver on a loop of its own thread, as the agent's main thread has it.
@@ -244,4 +290,87 @@ TEST_CASE("many names at once are all answered, and no more than 64 are asked fo
   CHECK(at_a_time == 64);
   resolving.want({});
   EVENTUALLY(resolving.names.all().empty());
+}
+
+TEST_CASE("an answer to something else, or one that cannot be read, keeps the last good one") {
+  const IpAddress good = IpAddress::v4(0x0a000001), forged = IpAddress::v4(0x0a424242);
+  std::map<std::string, Lie> lies;
+  for (const Lie& lie : kAstray) lies[fmt::format("lie-{}.example.com", lies.size())] = lie;
+  for (const Lie& lie : kUnreadable) lies[fmt::format("lie-{}.example.com", lies.size())] = lie;
+  std::atomic<bool> lying{false};
+  const DnsServer server([&](const std::string& name, bool) {
+    Reply reply(std::vector<IpAddress>{lying ? forged : good});
+    if (lying)
+      reply.forged = [&lie = lies.at(name)](const std::string& right) {
+        return std::vector<Datagram>{{lie.of(right)}};
+      };
+    return reply;
+  });
+  Resolving resolving(server);
+  std::map<std::string, Duration> wanted;
+  for (const auto& [name, lie] : lies) wanted[name] = 60s;
+  resolving.want(wanted);
+  const auto all_are = [&](NameState state) {
+    return std::ranges::all_of(lies, [&](const auto& entry) {
+      const auto known = resolving.names.find(entry.first);
+      INFO(entry.second.what);
+      if (known) CHECK(known->addresses == std::vector<IpAddress>{good});
+      return known && known->state == state;
+    });
+  };
+  EVENTUALLY(all_are(NameState::kAnswered));
+  lying = true;
+  EVENTUALLY(all_are(NameState::kFailing));
+  lying = false;
+  EVENTUALLY(all_are(NameState::kAnswered));
+}
+
+TEST_CASE("the right answer is taken behind any number of answers to something else, and of strangers") {
+  const IpAddress good = IpAddress::v4(0x0a000001);
+  const auto behind_lies = [](const std::string& right) {
+    const std::string forged = right.substr(0, right.size() - 4) + "BBBB";
+    std::vector<Datagram> all{{forged, /*from_elsewhere=*/true}};
+    for (const Lie& lie : kAstray) all.push_back({lie.of(forged)});
+    all.push_back({right});
+    return all;
+  };
+  const DnsServer server([&](const std::string&, bool) {
+    Reply reply(std::vector<IpAddress>{good});
+    reply.forged = behind_lies;
+    return reply;
+  });
+  Resolving resolving(server, 1h);  // and so no question is asked twice
+  resolving.want({{"db.example.com", 60s}});
+  EVENTUALLY(resolving.addresses_of("db.example.com") == 1);
+  EVENTUALLY(resolving.names.find("db.example.com")->attempts >= 2);
+  CHECK(resolving.names.find("db.example.com")->addresses == std::vector<IpAddress>{good});
+  CHECK(resolving.names.find("db.example.com")->failures == 0);
+  CHECK(resolving.changes == 1);
+}
+
+TEST_CASE("of an answer only addresses of the kind that was asked for are taken") {
+  const IpAddress four = IpAddress::v4(0x0a000001), six = IpAddress::parse("fd00::1").value();
+  const struct {
+    NameFamilies families;
+    std::vector<IpAddress> sent, taken;
+  } rows[] = {
+      {{true, false}, {four, six}, {four}},
+      {{false, true}, {four, six}, {six}},
+      {{true, true}, {four, six}, {four, six}},
+      {{true, false}, {six}, {}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.families.v4, row.families.v6, row.sent.size());
+    const DnsServer server([&](const std::string&, bool) {
+      Reply reply(row.sent);
+      reply.both_families = true;
+      return reply;
+    });
+    Resolving resolving(server);
+    resolving.want({{"db.example.com", 60s}}, row.families);
+    const auto known = [&] { return resolving.names.find("db.example.com"); };
+    EVENTUALLY((known() && known()->attempts > 0));
+    CHECK(known()->addresses == row.taken);
+    CHECK(known()->state == (row.taken.empty() ? NameState::kEmpty : NameState::kAnswered));
+  }
 }
