@@ -17,9 +17,6 @@ namespace {
 using model::ResponseFlag;
 using telemetry::ConnectionState;
 
-// Envoy's listener_filters_timeout: a sender that announces itself does so in its first packet.
-constexpr Duration kProxyHeaderTimeout = std::chrono::seconds(15);
-
 // A pod that calls itself passes twice, outbound and inbound; gateways may lead to each other's ports. More
 // is a circle.
 constexpr uint32_t kMaxPasses = 4;
@@ -108,14 +105,14 @@ void Connection::read_proxy_header(const model::Listener& listener) {
   const auto complete = [](std::span<const uint8_t> bytes) {
     return parse_proxy_header(bytes).state != ProxyHeaderState::kNeedMore;
   };
-  peek_ =
-      std::make_unique<Peek>(connections_.services().loop, downstream_, kMaxProxyHeader, kProxyHeaderTimeout,
-                             complete, [this](PeekEnd end) { take_proxy_header(end); });
+  const Services& services = connections_.services();
+  peek_ = std::make_unique<Peek>(services.loop, downstream_, kMaxProxyHeader, services.proxy_header_time,
+                                 complete, [this](PeekEnd end) { take_proxy_header(end); });
 }
 
 void Connection::take_proxy_header(PeekEnd end) {
   peek_.reset();
-  if (end == PeekEnd::kTimeout) return finish(std::nullopt, "no PROXY header within 15 s");
+  if (end == PeekEnd::kTimeout) return finish(std::nullopt, "no PROXY header in time");
   if (end == PeekEnd::kClosed) return finish(std::nullopt, "closed before its PROXY header was complete");
   std::array<uint8_t, kMaxProxyHeader> bytes;
   const ssize_t got = recv(downstream_.get(), bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);

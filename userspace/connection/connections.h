@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "connection/proxy_protocol.h"
 #include "datapath/data_path.h"
 #include "event/loop.h"
 #include "model/snapshot.h"
@@ -57,6 +58,7 @@ struct Services {
   telemetry::WorkerTelemetry& telemetry;
   upstream::Upstreams& upstreams;
   Limit& limit;
+  Duration proxy_header_time = kProxyHeaderTime;  // a shorter one in tests
 };
 
 class Connections {

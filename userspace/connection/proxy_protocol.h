@@ -10,12 +10,16 @@
 #include <string>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "model/snapshot.h"
 
 namespace sockmesh::connection {
 
 // Longest header accepted: addresses take 232 bytes at most, the rest are TLVs of load balancers.
 inline constexpr size_t kMaxProxyHeader = 4096;
+// How long all of it is waited for. Envoy's listener_filters_timeout: a sender that announces itself does so
+// in its first packet.
+inline constexpr Duration kProxyHeaderTime = std::chrono::seconds(15);
 
 enum class ProxyHeaderState : uint8_t { kNeedMore, kInvalid, kComplete };
 

@@ -12,12 +12,6 @@ using telemetry::ConnectionState;
 
 namespace {
 
-std::vector<event::Backend> backends() {
-  std::vector<event::Backend> offered{event::Backend::kEpoll};
-  if (event::Loop::create(event::Backend::kIoUring)) offered.push_back(event::Backend::kIoUring);
-  return offered;
-}
-
 constexpr size_t kClients = 3;
 
 // Clients that are all in `state`.

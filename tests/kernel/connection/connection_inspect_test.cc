@@ -1,4 +1,6 @@
 // Connections whose first bytes matter: server names, PROXY headers in and out.
+#include <poll.h>
+
 #include <catch2/catch.hpp>
 
 #include "client_hello.h"
@@ -116,6 +118,33 @@ TEST_CASE("without the header that is expected the connection is closed") {
   client.say("GET / HTTP/1.1\r\n\r\n");
   CHECK(client.end() == "reset");
   CHECK(proxy.logged().cluster == "-");
+  CHECK(server.nobody_waits());
+}
+
+TEST_CASE("a PROXY header has 15 s in all: silence and a byte now and then end with them") {
+  CHECK(connection::kProxyHeaderTime == 15s);
+  const bool drips = GENERATE(false, true);
+  CAPTURE(drips);
+  Server server;
+  Proxy proxy(1000, event::Backend::kEpoll, false, 100ms);
+  proxy.cluster("echo", {server.address()});
+  proxy.chain("plain", {"echo"});
+  proxy.listener().accept_proxy_protocol = true;
+  proxy.publish();
+  Peer client = proxy.connect();
+  // Right, and as long as one may be: whole after more than four seconds, and then it would be taken.
+  const std::string header =
+      std::string("\r\n\r\n\0\r\nQUIT\n\x21\x11\x0f\xf0", 16) + std::string(0xff0, '\4');
+  size_t sent = 0;
+  while (drips && sent < header.size() && client.try_say(header.substr(sent, 1))) {
+    ++sent;
+    poll(nullptr, 0, 1);
+  }
+  CHECK(sent < header.size());
+  if (!drips) CHECK(client.end() == "eof");
+  const LogLine line = proxy.logged();
+  CHECK(line.flags == "-");
+  CHECK(line.cluster == "-");
   CHECK(server.nobody_waits());
 }
 

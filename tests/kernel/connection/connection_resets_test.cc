@@ -18,9 +18,8 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const auto backend : {event::Backend::kEpoll, event::Backend::kIoUring})
-    for (const bool ipv6 : {false, true})
-      if (event::Loop::create(backend)) all.push_back({backend, ipv6});
+  for (const auto backend : backends())
+    for (const bool ipv6 : {false, true}) all.push_back({backend, ipv6});
   return all;
 }
 

@@ -35,8 +35,10 @@ Fd dial(const SocketAddress& to) {
 
 Peer::Peer(Fd socket) : socket_(std::move(socket)) {}
 
-void Peer::say(const std::string& text) {
-  REQUIRE(send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+void Peer::say(const std::string& text) { REQUIRE(try_say(text)); }
+
+bool Peer::try_say(const std::string& text) {
+  return send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
 }
 
 std::string Peer::hear(size_t bytes) {
@@ -114,7 +116,14 @@ SocketAddress nobody() {
   return SocketAddress::local_of(holder.get()).value();
 }
 
-Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_(max_connections) {
+std::vector<event::Backend> backends() {
+  std::vector<event::Backend> offered{event::Backend::kEpoll};
+  if (event::Loop::create(event::Backend::kIoUring)) offered.push_back(event::Backend::kIoUring);
+  return offered;
+}
+
+Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6, Duration proxy_header_time)
+    : limit_(max_connections) {
   mesh_.access_log_file = dir_.file("access.log");
   listener_.name = "bound";
   listener_.bind_to_port = true;
@@ -125,7 +134,7 @@ Proxy::Proxy(size_t max_connections, event::Backend backend, bool ipv6) : limit_
       *loop_, loop_->uring() ? datapath::Mode::kIoUring : datapath::Mode::kEpoll, nullptr, "a test");
   upstreams_ = std::make_unique<upstream::Upstreams>(*loop_, pod_->for_upstreams(), 42);
   connections_ = std::make_unique<connection::Connections>(
-      connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_});
+      connection::Services{*loop_, *data_path_, *telemetry_, *upstreams_, limit_, proxy_header_time});
   Fd socket = std::move(*net::listen_on({IpAddress::loopback(ipv6), 0}, {}));
   address_ = SocketAddress::local_of(socket.get()).value();
   acceptor_ = std::make_unique<connection::Acceptor>(
@@ -221,6 +230,24 @@ void Proxy::stopped() {
 void Proxy::go_on() {
   stop_->over.set_value();
   stop_.reset();
+}
+
+std::vector<size_t> Proxy::open_by_turns(const std::function<void()>& first, size_t all) {
+  std::promise<void> go, over;
+  std::vector<size_t> turns;
+  std::function<void()> look = [&] {
+    turns.push_back(open());
+    if (turns.back() < all) return loop_->post(look);
+    over.set_value();
+  };
+  loop_->post([&] {
+    go.get_future().wait();
+    look();
+  });
+  first();
+  go.set_value();
+  over.get_future().wait();
+  return turns;
 }
 
 void Proxy::lead_to(const std::string& name, const std::vector<SocketAddress>& endpoints) {

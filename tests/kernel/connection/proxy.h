@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,7 +25,8 @@ class Peer {
  public:
   explicit Peer(Fd socket);
   void say(const std::string& text);
-  std::string hear(size_t bytes);  // that many, or fewer when the stream ended
+  bool try_say(const std::string& text);  // false: nobody listens any more
+  std::string hear(size_t bytes);         // that many, or fewer when the stream ended
   // "eof", "reset", or what came instead.
   std::string end();
   void finish();  // FIN
@@ -61,6 +63,8 @@ struct BlackHole {
 // An address on which nobody listens.
 SocketAddress nobody();
 
+std::vector<event::Backend> backends();  // that this machine has
+
 struct LogLine {
   std::string flags, details, termination, failure, received, sent, upstream, cluster, upstream_local,
       destination, client, server_name;
@@ -69,7 +73,7 @@ struct LogLine {
 class Proxy {
  public:
   explicit Proxy(size_t max_connections = 1000, event::Backend backend = event::Backend::kEpoll,
-                 bool ipv6 = false);
+                 bool ipv6 = false, Duration proxy_header_time = connection::kProxyHeaderTime);
   ~Proxy();
 
   // --- the configuration, before publish(); published again it replaces the one in force ---
@@ -88,6 +92,9 @@ class Proxy {
   void stop_in(telemetry::ConnectionState state);
   void stopped();  // waits for it
   void go_on();
+  // Does `first` while the worker stands still. Then, once a turn of the worker's loop, how many connections
+  // are open, up to the turn in which `all` are.
+  std::vector<size_t> open_by_turns(const std::function<void()>& first, size_t all);
   SocketAddress address() const { return address_; }
   LogLine logged();  // of the next connection that ended
   size_t log_lines() const;
