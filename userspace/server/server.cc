@@ -15,6 +15,7 @@
 #include "admin/admin_server.h"
 #include "server/agent.h"
 #include "server/capture_sockets.h"
+#include "server/connection_limit.h"
 #include "server/drain.h"
 #include "server/memory.h"
 #include "server/namespace_claim.h"
@@ -26,9 +27,6 @@
 namespace sockmesh::server {
 
 namespace {
-
-// Descriptors that are not connections: listeners, rings, maps, logs; and the admin server's.
-const size_t kReservedDescriptors = 128 + admin::kMaxAdminDescriptors;
 
 // Reading and compiling take many times what their result keeps. After the first pause a burst of changes is
 // over, and start-up as well; then, while nobody is connected, from time to time what answering cost. While
@@ -79,12 +77,6 @@ std::string holder_line(const Options& options) {
                          ? ""
                          : fmt::format("pod {}.{}, ", options.identity.pod, options.identity.ns);
   return line + "run-dir " + options.run_dir;
-}
-
-size_t max_connections(const Options& options, size_t descriptors) {
-  const size_t possible =
-      descriptors > 2 * kReservedDescriptors ? (descriptors - kReservedDescriptors) / 2 : 64;
-  return options.max_connections == 0 ? possible : std::min(options.max_connections, possible);
 }
 
 admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir) {
@@ -190,8 +182,8 @@ Result<void> serve(const Options& given) {
 
   SOCKMESH_CHECK(keep_few_privileges(options));
   checkpoints.reached("privileges dropped");
-  SOCKMESH_TRY(
-      agent, Agent::create(*loop, options, max_connections(options, held.descriptors), std::move(splicing)));
+  const size_t most = connection_limit(options.max_connections, held.descriptors);
+  SOCKMESH_TRY(agent, Agent::create(*loop, options, most, std::move(splicing)));
   // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
   // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
   // until it accepts nothing more.

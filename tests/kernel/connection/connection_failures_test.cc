@@ -138,6 +138,15 @@ TEST_CASE("a host that refuses is passed over for another one") {
   CHECK(most_attempts == 2);  // round robin met the dead one too
 }
 
+TEST_CASE("three hosts are tried for a connection and no more") {
+  std::vector<SocketAddress> dead;  // nobody listens on any of them
+  for (uint32_t i = 1; i <= 8; ++i) dead.push_back({IpAddress::v4(0x7f000000 + i), nobody().port});
+  Proxy proxy;
+  proxy.cluster("dead", dead);
+  CHECK(line_of_one(proxy, "dead").flags == "UF,URX");
+  CHECK(proxy.registry().find("dead")->connect_failures == 3);
+}
+
 TEST_CASE("a host whose connects fail is ejected") {
   Server server;
   Proxy proxy;

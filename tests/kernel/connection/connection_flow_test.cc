@@ -87,6 +87,19 @@ TEST_CASE("so many connections are held for a configuration, the others wait in 
   EVENTUALLY(proxy.open() == kAll);
 }
 
+TEST_CASE("of those who wait 64 are accepted in a turn of the loop, and then its other work is done") {
+  constexpr size_t kAll = 300;
+  allow_descriptors(4 * kAll);
+  Proxy proxy(kAll, GENERATE(from_range(backends())));
+  std::vector<Peer> clients;
+  const auto wait_in_the_backlog = [&] {
+    while (clients.size() < kAll) clients.push_back(proxy.connect());
+  };
+  const std::vector<size_t> open = proxy.open_by_turns(wait_in_the_backlog, kAll);
+  CAPTURE(open);
+  for (size_t turn = 1; turn < open.size(); ++turn) CHECK(open[turn] - open[turn - 1] <= 64);
+}
+
 TEST_CASE("another configuration does not touch an open connection") {
   Server before, after;
   Proxy proxy;
