@@ -93,11 +93,12 @@ admin::AdminOptions admin_options(const Options& options, const RunDir& run_dir)
   return admin;
 }
 
-// What there can be once: taken before anything else, and had until the end.
+// What there can be once, taken before anything else and had until the end, and the main thread's loop.
 struct Held {
   size_t descriptors;
+  std::unique_ptr<event::Loop> loop;
   RunDir run_dir;
-  NamespaceClaim claim;
+  NamespaceClaim claim;  // the loop answers who asks for it
   Fd signals;
 };
 
@@ -106,7 +107,8 @@ Result<Held> take_hold(const Options& options) {
   SOCKMESH_TRY(run_dir, RunDir::claim(options.run_dir, options.uid, options.gid));
   SOCKMESH_TRY(claim, NamespaceClaim::take(holder_line(options)));
   SOCKMESH_TRY(signals, signal_descriptor());
-  return Held{descriptors, std::move(run_dir), std::move(claim), std::move(signals)};
+  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
+  return Held{descriptors, std::move(loop), std::move(run_dir), std::move(claim), std::move(signals)};
 }
 
 Splicing prepare_lanes(const Options& options) {
@@ -126,6 +128,33 @@ Result<void> keep_few_privileges(const Options& options) {
   kept.bind_low_ports = options.identity.role == config::Role::kGateway;
   kept.transparent_sources = options.interception == Interception::kTproxy;
   return drop_privileges(options.uid, options.gid, kept);
+}
+
+// What takes privileges to have.
+struct Prepared {
+  AppLanes app_lanes;
+  std::vector<std::vector<CaptureSocket>> capture;
+  Splicing splicing;
+};
+
+Result<Prepared> prepare(const Options& options, const pod::PodPtr& pod, Checkpoints& checkpoints) {
+  AppLanes app_lanes = prepare_app_lanes(options);
+  spdlog::info("lane direct {}", app_lanes.verdict());
+  checkpoints.reached("rules asked");
+  SOCKMESH_TRY(capture, bind_capture_sockets(pod, options.interception, options.workers));
+  checkpoints.reached("listening");
+  Splicing splicing = prepare_lanes(options);
+  checkpoints.reached("data path tested");
+  SOCKMESH_CHECK(keep_few_privileges(options));
+  checkpoints.reached("privileges dropped");
+  return Prepared{std::move(app_lanes), std::move(capture), std::move(splicing)};
+}
+
+// Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
+// while this one sees its connections through; a gateway, which may open another port at any time, keeps it
+// until it accepts nothing more.
+ServedPod::Lease lease_of(NamespaceClaim& held, event::Loop& loop) {
+  return {&held, [&loop](NamespaceClaim* claim) { loop.post([claim] { claim->release(); }); }};
 }
 
 // Gives memory back when nobody needs it.
@@ -162,65 +191,55 @@ void say_running(const Agent& agent) {
                agent.workers().front()->backend() == event::Backend::kIoUring ? "io_uring" : "epoll");
 }
 
+// The agent at work, until a signal or the admin API ends it.
+Result<void> run_until_told(Held& held, Agent& agent, ServedPod& served, Checkpoints& checkpoints) {
+  event::Loop& loop = *held.loop;
+  Shutdown shutdown(loop, agent, [&loop] { loop.stop(); });
+  Drain drain(loop, agent);
+  const auto quit = [&] { loop.post([&shutdown] { shutdown.begin(); }); };
+  const auto begin_drain = [&](const admin::DrainRequest& request) {
+    loop.post([&drain, request] { drain.begin(request); });
+  };
+  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(agent.options, held.run_dir),
+                                                admin_sources(agent, served, begin_drain, quit)));
+  for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
+  checkpoints.reached("admin serving");
+
+  event::WatchedFd signalled(std::move(held.signals));
+  signalled.watch(loop, EPOLLIN, [&](uint32_t) {
+    signalfd_siginfo info{};
+    while (read(signalled.get(), &info, sizeof info) == sizeof info)
+      on_signal(static_cast<int>(info.ssi_signo), agent, shutdown);
+  });
+  say_running(agent);
+  loop.run();
+  admin->stop();  // nobody may ask any more before what they ask about goes
+  return {};
+}
+
 Result<void> serve(const Options& given) {
   Checkpoints checkpoints;
   SOCKMESH_TRY(found, find_addresses());
   const Options options = with_interface_addresses(given, reachable_addresses(std::move(found)));
   SOCKMESH_TRY(held, take_hold(options));
-  AppLanes app_lanes = prepare_app_lanes(options);
-  spdlog::info("lane direct {}", app_lanes.verdict());
+  held.claim.answer(*held.loop);
   const auto pod = std::make_shared<pod::Pod>(options.identity);
-  SOCKMESH_TRY(capture, bind_capture_sockets(pod, options.interception, options.workers));
-  checkpoints.reached("listening");
+  SOCKMESH_TRY(prepared, prepare(options, pod, checkpoints));
 
-  // Made before the agent, and so outliving it: the agent's configuration watches with it.
-  SOCKMESH_TRY(loop, event::Loop::create(event::Backend::kEpoll));
-  NamespaceClaim holding = std::move(held.claim);  // here, so that it goes before the loop
-  holding.answer(*loop);
-  Splicing splicing = prepare_lanes(options);
-  checkpoints.reached("data path tested");
-
-  SOCKMESH_CHECK(keep_few_privileges(options));
-  checkpoints.reached("privileges dropped");
   const size_t most = connection_limit(options.max_connections, held.descriptors);
-  SOCKMESH_TRY(agent, Agent::create(*loop, options, most, std::move(splicing)));
-  // Let go of when nobody listens on a capture port any more, so that the next agent can have the namespace
-  // while this one sees its connections through; a gateway, which may open another port at any time, keeps it
-  // until it accepts nothing more.
-  ServedPod::Lease listening(&holding,
-                             [&loop](NamespaceClaim* claim) { loop->post([claim] { claim->release(); }); });
-  SOCKMESH_TRY(served, agent->serve(pod, {options.resolv_conf, options.dns_servers}, std::move(listening)));
-  agent->carry_direct(*served, std::move(app_lanes));
-  Trim trim(*loop, *agent);
+  SOCKMESH_TRY(agent, Agent::create(*held.loop, options, most, std::move(prepared.splicing)));
+  SOCKMESH_TRY(served, agent->serve(pod, {options.resolv_conf, options.dns_servers},
+                                    lease_of(held.claim, *held.loop)));
+  agent->carry_direct(*served, std::move(prepared.app_lanes));
+  Trim trim(*held.loop, *agent);
   served->publication().add([&trim](const model::SnapshotPtr&) { trim.soon(); });
   agent->start();
-  served->listen(std::move(capture));
+  served->listen(std::move(prepared.capture));
   checkpoints.reached("workers started");
   agent->configure(folder_origin(options.config_folder));
   checkpoints.reached("configuration read");
+  SOCKMESH_CHECK(run_until_told(held, *agent, *served, checkpoints));
 
-  Shutdown shutdown(*loop, *agent, [&loop] { loop->stop(); });
-  const auto quit = [&loop, &shutdown] { loop->post([&shutdown] { shutdown.begin(); }); };
-  Drain drain(*loop, *agent);
-  const auto begin_drain = [&loop, &drain](const admin::DrainRequest& request) {
-    loop->post([&drain, request] { drain.begin(request); });
-  };
-  SOCKMESH_TRY(admin, admin::AdminServer::start(admin_options(options, held.run_dir),
-                                                admin_sources(*agent, *served, begin_drain, quit)));
-  for (const std::string& warning : admin->warnings()) spdlog::warn("admin: {}", warning);
-  checkpoints.reached("admin serving");
-
-  event::WatchedFd signalled(std::move(held.signals));
-  signalled.watch(*loop, EPOLLIN, [&](uint32_t) {
-    signalfd_siginfo info{};
-    while (read(signalled.get(), &info, sizeof info) == sizeof info)
-      on_signal(static_cast<int>(info.ssi_signo), *agent, shutdown);
-  });
-  say_running(*agent);
-  loop->run();
-
-  // Nobody may ask any more before what they ask about goes.
-  admin->stop();
   const auto access_log = agent->access_log;
   agent.reset();
   access_log->flush(std::chrono::seconds(1));
