@@ -1,12 +1,15 @@
 #include "admin/admin_server.h"
 
 #include <httplib.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -62,11 +65,13 @@ int status_of(uint16_t port, const std::string& path) {
   return reply ? reply->status : -1;
 }
 
-// A connection to `port` of loopback that has said these bytes.
-Fd say(uint16_t port, const std::string& bytes) {
+// A connection to `port` of loopback that has said these bytes, `from` there.
+Fd say(uint16_t port, const std::string& bytes, uint32_t from = INADDR_LOOPBACK) {
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_storage to{};
-  const socklen_t length = SocketAddress{IpAddress::loopback(false), port}.to_sockaddr(to);
+  sockaddr_storage own{}, to{};
+  socklen_t length = SocketAddress{IpAddress::v4(from), 0}.to_sockaddr(own);
+  REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), length) == 0);
+  length = SocketAddress{IpAddress::loopback(false), port}.to_sockaddr(to);
   REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), length) == 0);
   REQUIRE(::send(socket.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
   return socket;
@@ -218,6 +223,26 @@ TEST_CASE("silent and dripping clients of every port delay nobody, and stopping 
   CHECK(over_socket(dir).Get("/v1/flows"));
   (*server)->stop();
   CHECK(monotonic_now() - began < test::patient(std::chrono::seconds(3)));  // a request may take 5 s
+}
+
+TEST_CASE("a port that strangers reach keeps 64 connections, 32 of one address") {
+  const RunDir dir;
+  auto server = AdminServer::start(options(dir), sources());
+  REQUIRE(server);
+  for (const uint16_t standard : {15020, 15021, 15090}) {
+    const uint16_t port = (*server)->port(standard);
+    const auto kept = [](const std::vector<Fd>& clients) {
+      return std::count_if(clients.begin(), clients.end(), [](const Fd& client) {
+        char byte;
+        return ::recv(client.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+      });
+    };
+    std::vector<Fd> clients;
+    for (int i = 0; i < 80; ++i) clients.push_back(say(port, "", 0x7f000101));
+    CHECK(test::eventually([&] { return kept(clients) == 32; }));
+    for (uint32_t i = 0; i < 80; ++i) clients.push_back(say(port, "", 0x7f000201 + i));
+    CHECK(test::eventually([&] { return kept(clients) == 64; }));
+  }
 }
 
 TEST_CASE("a scrape of strangers that takes its time leaves the operator's doors answering") {

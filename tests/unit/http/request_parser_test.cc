@@ -175,6 +175,20 @@ TEST_CASE("nothing is without end") {
   CHECK(status_of(post("Transfer-Encoding: chunked\r\n", "0\r\n" + trailers), small) == 413);
 }
 
+TEST_CASE(
+    "what a request may be when nothing else is said: 4 KiB of line, 16 KiB of head, 64 headers, 64 KiB") {
+  CHECK(status_of("GET /" + std::string(4096 - 5, 'a')) == 0);
+  CHECK(status_of("GET /" + std::string(4096 - 4, 'a')) == 414);
+  CHECK(status_of("GET / HTTP/1.1\r\nA: " + std::string(16'384, 'b')) == 431);
+  std::string headers;  // and Host
+  for (int i = 0; i < 63; ++i) headers += "A: b\r\n";
+  CHECK(status_of(get(headers)) == 200);
+  CHECK(status_of(get(headers + "A: b\r\n")) == 431);
+  CHECK(status_of(get("A: " + std::string(16'000, 'b') + "\r\n")) == 200);
+  CHECK(status_of(post("Content-Length: 65536\r\n", std::string(65'536, 'b'))) == 200);
+  CHECK(status_of(post("Content-Length: 65537\r\n", "")) == 413);
+}
+
 TEST_CASE("trailers are not headers") {
   const Request request =
       request_of(post("Transfer-Encoding: chunked\r\n", "1\r\nx\r\n0\r\nHost: evil\r\nA: b\r\n\r\n"));
