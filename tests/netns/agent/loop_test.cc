@@ -1,4 +1,7 @@
 // What goes in circles: rules that send the agent's own traffic back to it.
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <catch2/catch.hpp>
 
 #include "mesh.h"
@@ -28,10 +31,38 @@ TEST_CASE(
            line.text.find(" proxy_loop ") != std::string::npos;
   }));
   CHECK_THAT(agent.errors(), Catch::Contains("what this agent sends to 10.12.0.12:9000 comes back to it"));
-  // Who dials the capture ports themselves.
-  for (const char* own : {"10.12.0.11:15001", "10.12.0.11:15006", "127.0.0.1:15001", "127.0.0.1:15006"})
-    CHECK(mesh.ask(pod, address(own), "hi") == "");
+}
+
+TEST_CASE("who dials a capture port itself is closed at once, and leaves no line") {
+  Mesh mesh;
+  Pod& pod = mesh.pod("web", "10.12.0.11");
+  Pod& other = mesh.pod("db", "10.12.0.12");
+  Agent& agent = mesh.sidecar(pod, "web-1");
+  mesh.echo(other, 9000, "db");
+  const auto dial = [](Pod& from, const SocketAddress& to) {
+    CAPTURE(to.to_string());
+    ssize_t got = -1;
+    from.netns.run([&] {
+      const Fd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+      const timeval patience{patient(std::chrono::seconds(10)).count() / 1000, 0};
+      setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+      sockaddr_storage storage{};
+      const socklen_t length = to.to_sockaddr(storage);
+      if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) return;
+      char byte = 0;
+      got = recv(fd.get(), &byte, 1, 0);
+    });
+    CHECK(got == 0);
+  };
+  for (const uint16_t port : {15001, 15006})
+    for (const bool ipv6 : {false, true}) {
+      dial(pod, {IpAddress::loopback(ipv6), port});
+      dial(pod, pod.at(port, ipv6));
+    }
+  for (const bool ipv6 : {false, true}) dial(other, pod.at(15006, ipv6));
   EVENTUALLY(agent.open_flows() == 0);
+  CHECK(mesh.ask(pod, address("10.12.0.12:9000"), "hi") == "db hi");
+  EVENTUALLY(agent.log().size() == 1);
 }
 
 TEST_CASE("a pod that calls itself through a service passes its agent twice, and no more is needed") {

@@ -77,11 +77,15 @@ TEST_CASE("an agent starts with all its lanes on the capabilities that are docum
 
 TEST_CASE("sockmesh-init writes its rules on the capabilities that are documented alone") {
   const std::string mode = GENERATE("REDIRECT", "TPROXY");
+  const bool validate = GENERATE(false, true);
+  CAPTURE(mode, validate);
   Mesh mesh;
   Pod& pod = mesh.pod("app-0", "10.12.3.10");
-  const std::vector<std::string> flags{"-p", "15001", "-z", "15006", "-u", "1337", "-m", mode,
-                                       "-i", "*",     "-x", "",      "-b", "*",    "-d", "15090"};
-  std::vector<std::string> init = with_only("+net_admin,+net_raw");
+  std::vector<std::string> flags{"-p", "15001", "-z", "15006", "-u", "1337", "-m", mode,
+                                 "-i", "*",     "-x", "",      "-b", "*",    "-d", "15090"};
+  if (validate) flags.emplace_back("--run-validation");
+  std::vector<std::string> init =
+      with_only(validate ? "+net_admin,+net_raw,+setuid,+setgid" : "+net_admin,+net_raw");
   init.push_back(built_program("sockmesh-init"));
   init.insert(init.end(), flags.begin(), flags.end());
   must_run(init, &pod.netns);
@@ -90,6 +94,21 @@ TEST_CASE("sockmesh-init writes its rules on the capabilities that are documente
   const CommandResult differs = run({.argv = check, .netns = &pod.netns});
   INFO(differs.output);
   CHECK(differs.status == 0);
+}
+
+TEST_CASE("sockmeshctl takes no privilege but to be the agent's user") {
+  Mesh mesh;
+  Agent& agent = mesh.sidecar(mesh.pod("app-0", "10.12.3.10"), "app-0");
+  const auto status_as = [&](const std::string& user) {
+    return run({.argv = {"setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set",
+                         "-all", "--inh-caps", "-all", built_program("sockmeshctl"), "--run-dir",
+                         agent.run_dir(), "status"}});
+  };
+  const CommandResult agents = status_as("1337"), somebody = status_as("4242");
+  INFO(agents.output << somebody.output);
+  CHECK(agents.status == 0);
+  CHECK(somebody.status != 0);
+  CHECK_THAT(somebody.output, Catch::Contains("admin.sock: permission denied"));
 }
 
 }  // namespace
