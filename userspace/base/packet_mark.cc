@@ -1,16 +1,13 @@
 #include "base/packet_mark.h"
 
 #include <charconv>
-#include <optional>
 
 namespace sockmesh {
 
-namespace {
-
-// Decimal, or hexadecimal with 0x.
-std::optional<uint32_t> number(std::string_view text) {
+std::optional<uint32_t> parse_mark(std::string_view text) {
   const bool hexadecimal = text.starts_with("0x");
   if (hexadecimal) text.remove_prefix(2);
+  if (!hexadecimal && text.size() > 1 && text[0] == '0') return std::nullopt;
   uint32_t value = 0;
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value, hexadecimal ? 16 : 10);
@@ -18,12 +15,10 @@ std::optional<uint32_t> number(std::string_view text) {
   return value;
 }
 
-}  // namespace
-
 Result<PacketMark> PacketMark::parse(std::string_view text) {
   const size_t slash = text.find('/');
-  const auto value = number(text.substr(0, slash));
-  const auto mask = slash == std::string_view::npos ? value : number(text.substr(slash + 1));
+  const auto value = parse_mark(text.substr(0, slash));
+  const auto mask = slash == std::string_view::npos ? value : parse_mark(text.substr(slash + 1));
   if (!value || !mask || *value == 0 || (*value & ~*mask) != 0)
     return fail("expected MARK or MARK/MASK, the mark not 0 and within the mask, for example 0x20000000");
   return PacketMark{*value, *mask};

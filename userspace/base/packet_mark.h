@@ -3,12 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 
 namespace sockmesh {
+
+// A whole mark: decimal, or hexadecimal with 0x. No leading zero before decimal digits: some read those as
+// octal.
+std::optional<uint32_t> parse_mark(std::string_view text);
 
 struct PacketMark {
   uint32_t value = 0, mask = 0;  // value: within mask, never 0
