@@ -128,9 +128,9 @@ Result<void> store_direct_mark(CommandLine& line, std::string_view label, std::s
 }
 
 Result<void> store_trace_mark(CommandLine& line, std::string_view label, std::string_view text) {
-  auto mark = PacketMark::parse(text);
-  if (!mark) return fail("{} '{}': {}", label, text, mark.error().message);
-  line.trace.mark = mark->value;
+  line.trace.mark = parse_mark(text);
+  if (!line.trace.mark)
+    return fail("{} '{}': expected a packet mark from 0 to 4294967295, decimal or with 0x", label, text);
   return {};
 }
 

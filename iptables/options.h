@@ -83,8 +83,8 @@ struct TraceRequest {
   IpAddress source, destination;
   uint16_t port = 0;
   std::optional<uint32_t> uid, gid;  // of the process that connects; 0 where only one is given
+  std::optional<uint32_t> mark;      // of its socket; 0 where it is not given
   bool udp = false;
-  uint32_t mark = 0;      // of the socket here that connects
   std::string interface;  // of arrival or departure; empty: lo or eth0, by the addresses
 };
 

@@ -151,8 +151,8 @@ Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& lo
   packet.transport = request.udp ? Transport::kUdp : Transport::kTcp;
   packet.uid = request.uid.value_or(0);
   packet.gid = request.gid.value_or(0);
-  packet.made_here = local(request.source) || request.uid || request.gid;
-  packet.mark = request.mark;
+  packet.made_here = local(request.source) || request.uid || request.gid || request.mark;
+  packet.mark = request.mark.value_or(0);
   packet.interface = request.interface;
   if (packet.interface.empty())
     packet.interface = packet.made_here && local(request.destination) ? "lo" : "eth0";

@@ -22,8 +22,8 @@ struct Packet {
   uint32_t mark = 0;          // of the socket; packets made here only
 };
 
-// Direction and interface from the addresses: what has a local source, or a uid or gid, is made here, and
-// leaves by lo if its destination is local. `interface`, if not empty, is taken as it is.
+// Direction and interface from the addresses: what has a local source, or a uid, gid or mark, is made here,
+// and leaves by lo if its destination is local. `interface`, if not empty, is taken as it is.
 Packet make_packet(const TraceRequest& request, const std::vector<IpAddress>& local_addresses);
 
 struct Trace {

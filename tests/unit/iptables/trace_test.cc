@@ -58,4 +58,37 @@ TEST_CASE("traces") {
   CHECK(fate("10.0.0.1 10.0.0.1 80 --uid 1", "-b * -m TPROXY") == "untouched");
 }
 
+TEST_CASE("traces of marked sockets") {
+  const std::string flags = "-b * -i * --direct-mark 0x200/0x300 ";
+  for (const std::string mode : {"-m REDIRECT", "-m TPROXY -t 7"}) {
+    INFO(mode);
+    for (const std::string way : {"10.0.0.1 10.96.0.1 80 --uid 1", "fd00::1 fd96::1 80 --uid 1"}) {
+      CHECK(fate(way + " --mark 0x200", flags + mode) == "untouched");
+      CHECK(fate(way + " --mark 517", flags + mode) == "untouched");
+      CHECK(fate(way + " --mark 0x300", flags + mode) == "redirected 15001");
+      CHECK(fate(way + " --mark 0", flags + mode) == "redirected 15001");
+      CHECK(fate(way, flags + mode) == "redirected 15001");
+    }
+    // Its own pod, and DNS.
+    CHECK(fate("10.0.0.1 10.0.0.1 80 --uid 1 --mark 0x200", flags + mode) == "untouched");
+    CHECK(fate("10.0.0.1 10.96.0.1 53 --mark 0x200", flags + mode + " --redirect-dns --capture-all-dns") ==
+          "untouched");
+  }
+  // A mark is of a socket here, as an owner is.
+  CHECK(fate("10.1.0.9 10.96.0.1 80 --mark 5", flags) == "redirected 15001");
+}
+
+TEST_CASE("what trace is asked with is one number") {
+  const auto refusal = [](const std::string& mark) {
+    const auto line = parse_command_line({"trace", "10.0.0.1", "10.96.0.1", "80", "--mark", mark},
+                                         [](const std::string&) { return std::nullopt; });
+    return line ? "" : line.error().message;
+  };
+  CHECK(refusal("0").empty());
+  CHECK(refusal("0x20000000").empty());
+  for (const std::string mark : {"", "red", "0x100/0x300", "010", "4294967296"})
+    CHECK(refusal(mark) ==
+          "--mark '" + mark + "': expected a packet mark from 0 to 4294967295, decimal or with 0x");
+}
+
 }  // namespace sockmesh::iptables
