@@ -39,6 +39,27 @@ TEST_CASE("defaults are Istio's") {
   CHECK(options.inbound_ports.empty());
   CHECK(options.outbound_cidrs.empty());
   CHECK(options.envoy_user == "istio-proxy");
+  CHECK(!options.direct_mark);
+  CHECK(options.direct_pins.empty());
+}
+
+TEST_CASE("a mark is a direct connection's, or one of TPROXY's") {
+  const auto refused = [](const std::vector<std::string>& args) {
+    return !parse_command_line(args, [](const std::string&) { return std::nullopt; });
+  };
+  // 1337 is 0x539, 1338 0x53a.
+  for (const char* mark : {"1337", "1338", "1", "2", "0x100/0x300", "0x539/0x2000ffff"}) {
+    CAPTURE(mark);
+    CHECK(refused({"-m", "TPROXY", "--direct-mark", mark}));
+    CHECK(!refused({"--direct-mark", mark}));
+  }
+  for (const char* mark : {"0x20000000", "4", "0x200/0x300", "1339"}) {
+    CAPTURE(mark);
+    CHECK(!refused({"-m", "TPROXY", "--direct-mark", mark}));
+  }
+  CHECK(refused({"-m", "TPROXY", "-t", "536870913", "--direct-mark", "0x20000000"}));
+  CHECK(!refused({"-m", "TPROXY", "-t", "7", "--direct-mark", "0x539/0xfff"}));  // 1337 is nobody's then
+  CHECK(!parse({"--direct-mark", ""}, {{"DIRECT_MARK", "7"}}).options.direct_mark);
 }
 
 TEST_CASE("every flag has its short form and its variable") {
@@ -100,6 +121,12 @@ TEST_CASE("every flag has its short form and its variable") {
        [](const Options& o) { return o.loopback_cidr.to_string() == "127.0.0.1/8"; }},
       {nullptr, nullptr, "ENVOY_USER", "me", [](const Options& o) { return o.envoy_user == "me"; }},
       {nullptr, nullptr, "DRY_RUN_FILE_PATH", "/f", [](const Options& o) { return o.dry_run_file == "/f"; }},
+      {nullptr, "--direct-mark", "DIRECT_MARK", "0x100/768",
+       [](const Options& o) {
+         return o.direct_mark == PacketMark{0x100, 0x300};
+       }},
+      {nullptr, "--direct-pins", "DIRECT_PINS", "/sys/fs/bpf/pod",
+       [](const Options& o) { return o.direct_pins == "/sys/fs/bpf/pod"; }},
       {nullptr, "--host-ip", nullptr, "10.0.0.1,fd00::1",
        [](const Options& o) { return o.host_ips.size() == 2; }},
       {nullptr, "--resolv-conf", nullptr, "/r", [](const Options& o) { return o.resolv_conf == "/r"; }},
