@@ -313,6 +313,14 @@ class LintTest(unittest.TestCase):
         (self.root / "build/dev/include/base/base").symlink_to(self.root / "userspace/base")
         self.finds("tidy", r"^userspace/base/base\.h:6: .*\[modernize-use-override\]")
 
+    def test_tidy_leaves_alone_what_the_build_generates(self):
+        shutil.copy(LINT.parent.parent / ".clang-tidy", self.root)
+        self.library("base", base_cc='#include "generated.h"\n')
+        self.compiled("userspace/base/base.cc", root="build/dev/include")
+        self.write("build/dev/include/generated.h",
+                   "#pragma once\nstruct A {\n  virtual void f();\n};\nstruct B : A {\n  void f();\n};\n")
+        self.passes("tidy")
+
     # --- the command ---
 
     def test_the_command_names_what_it_does_not_know(self):
