@@ -93,13 +93,13 @@ struct AdminServer::Impl {
   void open(Door door, Fd listening) {
     http::Server& server = is_strangers(door) ? *strangers : *operators;
     server.open(std::move(listening), bounds_of(door),
-                [this, door](http::Request request, http::Reply reply) {
-                  return handle(door, std::move(request), std::move(reply));
+                [this, door](const http::Request& request, http::Reply reply) {
+                  return handle(door, request, std::move(reply));
                 });
   }
   void stop();
 
-  http::Work handle(Door door, http::Request request, http::Reply reply);
+  http::Work handle(Door door, const http::Request& request, http::Reply reply);
   void make(Door door, Request request, const Executor::Done& done);
   http::Work merged_metrics(const http::Request& from, http::Reply reply);
 
@@ -118,7 +118,7 @@ struct AdminServer::Impl {
   std::thread thread;
 };
 
-http::Work AdminServer::Impl::handle(Door door, http::Request from, http::Reply reply) {
+http::Work AdminServer::Impl::handle(Door door, const http::Request& from, http::Reply reply) {
   if (door == Door::kStatus && AppProber::is_probe(from.path)) return prober.run(from, std::move(reply));
   Request request = request_of(from, door);
   switch (api.effort(door, request)) {

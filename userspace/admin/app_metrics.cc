@@ -91,7 +91,7 @@ struct AppMetrics::Waiter {
   void answer(AppPage page) {
     if (!page.text) ++owner.failures_;
     if (page.type.empty()) page.type = kTextFormat;
-    std::exchange(done, [](AppPage) {})(std::move(page));
+    std::exchange(done, [](const AppPage&) {})(std::move(page));
   }
 
   AppMetrics& owner;

@@ -176,7 +176,7 @@ class AppProber::GrpcProbe : public std::enable_shared_from_this<GrpcProbe> {
                     .max_body = kMaxHealthAnswer};
     if (const std::string* agent = request.header("User-Agent"))
       call.headers.push_back({"User-Agent", *agent});
-    transfer_ = client.start(std::move(call), [this](http::Outcome outcome) {
+    transfer_ = client.start(std::move(call), [this](const http::Outcome& outcome) {
       const auto kept = shared_from_this();
       take(outcome);
     });

@@ -63,7 +63,7 @@ Result<void> check_pin_folder(const std::string& folder) {
 
 Result<void> remove_direct_pins(const std::string& folder) {
   // Names like `hosts` are files of other people where no BPF file system is.
-  if (const auto is_one = check_pin_folder(folder); !is_one) {
+  if (auto is_one = check_pin_folder(folder); !is_one) {
     if (is_one.error().os_error == ENOENT) return {};
     return is_one;
   }

@@ -125,7 +125,7 @@ std::string dotted(const Meta& meta) { return meta.name + "." + meta.ns; }
 
 std::string label_text(const Labels& labels) {
   std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : ",") + key + "=" + value;
+  for (const auto& [key, value] : labels) out += fmt::format("{}{}={}", out.empty() ? "" : ",", key, value);
   return out;
 }
 

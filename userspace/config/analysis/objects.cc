@@ -224,6 +224,7 @@ void analyze_sidecars(Analysis& analysis) {
   }
   const auto names = [](const std::vector<const Sidecar*>& sidecars) {
     std::vector<std::string> out;
+    out.reserve(sidecars.size());
     for (const Sidecar* sidecar : sidecars) out.push_back(sidecar->meta.name);
     std::sort(out.begin(), out.end());
     return go_list(out);

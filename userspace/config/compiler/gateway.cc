@@ -45,17 +45,10 @@ const std::string& name_of(const Gateway& gateway) {
 
 std::vector<std::string> plain_hosts(const GatewayServer& server, const std::string& ns) {
   std::vector<std::string> hosts;
+  hosts.reserve(server.hosts.size());
   for (const std::string& host : server.hosts) {
-    const size_t slash = host.find('/');
-    if (slash == std::string::npos) {
-      hosts.push_back(host);
-    } else if (host.substr(0, slash) == ".") {
-      hosts.push_back(ns + host.substr(slash));
-    } else if (host.substr(0, slash) == "*") {
-      hosts.push_back(host.substr(slash + 1));
-    } else {
-      hosts.push_back(host);
-    }
+    const bool own = host.starts_with("./"), any = host.starts_with("*/");
+    hosts.push_back(own ? ns + host.substr(1) : any ? host.substr(2) : host);
   }
   return hosts;
 }
@@ -190,7 +183,7 @@ class Merge {
         if (!matched || entry.destinations.empty()) continue;
         auto made = route_to(view_, *route, entry.destinations, server.server->port.number, entry.line);
         if (!made) continue;
-        std::string name = made->stat_prefix;
+        Text name = made->stat_prefix;
         port.listener.chains.push_back(plain_chain(std::move(name), std::move(*made)));
         return;
       }
@@ -235,7 +228,7 @@ class Merge {
     auto made = route_to(view_, route, entry.destinations, server.server->port.number, entry.line);
     if (!made) return;
     port.server_names.insert(match.sni_hosts.begin(), match.sni_hosts.end());
-    std::string chain_name = made->stat_prefix;
+    Text chain_name = made->stat_prefix;
     FilterChain chain = plain_chain(std::move(chain_name), std::move(*made));
     for (const std::string& name : match.sni_hosts) {
       if (name == "*") {

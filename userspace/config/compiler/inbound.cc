@@ -132,8 +132,8 @@ model::ClusterPtr cluster_of(const ProxyView& view, const OwnPort& own) {
   return cluster;
 }
 
-FilterChain chain_to(std::string name, const std::string& cluster, const OwnPort& own) {
-  FilterChain chain = plain_chain(std::move(name), plain_route(cluster, own.origin));
+FilterChain chain_to(const std::string& name, const std::string& cluster, const OwnPort& own) {
+  FilterChain chain = plain_chain(name, plain_route(cluster, own.origin));
   chain.match.destination_port = own.number;
   if (own.pool) {
     chain.route.idle_timeout = own.pool->idle_timeout;

@@ -102,6 +102,7 @@ std::vector<model::LocalityWeight> by_share(const std::map<std::string, uint32_t
   }
   std::erase_if(candidates, [&](const Candidate& one) { return !shares.contains(place_of(one)); });
   std::vector<model::LocalityWeight> weights;
+  weights.reserve(shares.size());
   for (const auto& [place, share] : shares) weights.push_back({place, share});
   return weights;
 }

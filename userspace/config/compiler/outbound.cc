@@ -27,7 +27,7 @@ FilterChain catch_all(const ProxyView& view, const char* name) {
     cluster =
         destination_cluster(view, *view.scope.egress_proxy, view.self.ns, view.scope.egress_proxy->port);
   const auto origin = view.scope.policy_origin ? view.scope.policy_origin : model::builtin_origin();
-  return plain_chain(name, plain_route(std::move(cluster), origin));
+  return plain_chain(name, plain_route(cluster, origin));
 }
 
 // Until Istio 1.5 what was sent to the proxy's own addresses was dropped, for fear of loops.

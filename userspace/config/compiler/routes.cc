@@ -63,7 +63,7 @@ std::vector<Prefix> own_block(const PortInView& port) {
 }
 
 FilterChain chain_of(Route route, std::vector<Prefix> prefixes) {
-  std::string name = route.stat_prefix;
+  Text name = route.stat_prefix;
   FilterChain chain = plain_chain(std::move(name), std::move(route));
   chain.match.prefix_ranges = std::move(prefixes);
   return chain;
@@ -192,7 +192,7 @@ std::vector<const VirtualService*> RouteTable::of(const std::string& host) const
   return routes;
 }
 
-Route plain_route(std::string cluster, model::OriginPtr origin) {
+Route plain_route(Text cluster, model::OriginPtr origin) {
   Route route;
   route.stat_prefix = cluster;
   route.clusters.push_back({std::move(cluster), 0});
@@ -200,7 +200,7 @@ Route plain_route(std::string cluster, model::OriginPtr origin) {
   return route;
 }
 
-FilterChain plain_chain(std::string name, Route route) {
+FilterChain plain_chain(Text name, Route route) {
   FilterChain chain;
   chain.name = std::move(name);
   chain.origin = route.origin;

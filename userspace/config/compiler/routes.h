@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "config/compiler/proxy_view.h"
 
 namespace sockmesh::config {
@@ -47,8 +48,8 @@ std::optional<model::Route> route_to(const ProxyView& view, const VirtualService
                                      int line);
 
 // A route to one cluster that no VirtualService made.
-model::Route plain_route(std::string cluster, model::OriginPtr origin);
-model::FilterChain plain_chain(std::string name, model::Route route);
+model::Route plain_route(Text cluster, model::OriginPtr origin);
+model::FilterChain plain_chain(Text name, model::Route route);
 
 // The name of the cluster a destination means, whether it exists or not.
 std::string destination_cluster(const ProxyView& view, const Destination& destination, const std::string& ns,
