@@ -121,7 +121,7 @@ const char* to_string(Mode mode) {
 }
 
 std::unique_ptr<DataPath> DataPath::create(event::Loop& loop, Mode mode, bpf::SpliceMaps* splice,
-                                           std::string splice_unavailable) {
+                                           const std::string& splice_unavailable) {
   if (mode == Mode::kSockmap || mode == Mode::kAuto) {
     const auto wish = mode == Mode::kSockmap ? SpliceWish::kAlways : SpliceWish::kMeasured;
     if (splice) return std::make_unique<SplicingDataPath>(loop, *splice, wish);

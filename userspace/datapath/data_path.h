@@ -27,7 +27,7 @@ class DataPath {
   // `splice` may be null: no lane 1, and `splice_unavailable` says why ("self-test 4 failed: ..."). It must
   // outlive the DataPath. Lane 0 follows the loop's backend.
   static std::unique_ptr<DataPath> create(event::Loop& loop, Mode mode, bpf::SpliceMaps* splice,
-                                          std::string splice_unavailable);
+                                          const std::string& splice_unavailable);
   virtual ~DataPath() = default;
 
   virtual std::unique_ptr<Relay> relay(Pair sockets, const RelayOptions& options, Done done) = 0;

@@ -36,7 +36,7 @@ bool is_number(std::string_view text) {
 
 std::string quoted(std::string_view text) { return fmt::format("'{}'", printable(text, 80)); }
 
-void ReadContext::report(int line, std::string field, std::string text) {
+void ReadContext::report(int line, std::string_view field, std::string_view text) {
   if (pinned_line_ > 0) line = pinned_line_;
   last_listed_ = report_.problems.add(
       {file_, line, object_, printable(field, kMaxPath), printable(text, kMaxText), false});
@@ -75,18 +75,18 @@ std::string Fields::path(std::string_view key, size_t index) const {
   return out;
 }
 
-void Fields::report(std::string_view key, std::string text) const {
+void Fields::report(std::string_view key, std::string_view text) const {
   int line = this->line();
   if (!key.empty() && node_) {
     for (const yaml::Member& member : node_->members) {
       if (member.key == key) line = member.line;
     }
   }
-  report_at(line, key, kNoIndex, std::move(text));
+  report_at(line, key, kNoIndex, text);
 }
 
-void Fields::report_at(int line, std::string_view key, size_t index, std::string text) const {
-  context_->report(line, path(key, index), std::move(text));
+void Fields::report_at(int line, std::string_view key, size_t index, std::string_view text) const {
+  context_->report(line, path(key, index), text);
 }
 
 bool Fields::settle(Need need, std::string_view key) const {

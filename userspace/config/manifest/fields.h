@@ -30,7 +30,7 @@ class ReadContext {
   void begin_object(std::string name) { object_ = std::move(name), dropped_ = false; }
   // Every problem until pin_line(0) is reported there: for text whose lines are not those of the file.
   void pin_line(int line) { pinned_line_ = line; }
-  void report(int line, std::string field, std::string text);
+  void report(int line, std::string_view field, std::string_view text);
   void count(size_t problems) { report_.problems.count += problems; }  // that are not told one by one
   void drop_object();                                                  // the last problem reported is why
   bool dropped() const { return dropped_; }
@@ -113,11 +113,7 @@ class Fields {
     size_t index = 0;
     for (const yaml::Member& item : value->members) {
       const Fields entry(item.value, *context_, &list, {}, index++);
-      if (!entry.expect_mapping()) {
-        good = false;
-      } else if (!each(entry)) {
-        good = false;
-      }
+      if (!entry.expect_mapping() || !each(entry)) good = false;
     }
     return good || broken(need);
   }
@@ -129,7 +125,7 @@ class Fields {
   const yaml::Node* node(std::string_view key) const { return find(key); }
 
   // A problem of the reader's own finding, at `key` (or at this mapping when "").
-  void report(std::string_view key, std::string text) const;
+  void report(std::string_view key, std::string_view text) const;
   // The last problem makes the object useless. Returns false, so that it can end a reader.
   bool drop() const {
     context_->drop_object();
@@ -151,7 +147,7 @@ class Fields {
   // Tells when the value is of another type than wanted. Text that only lacks or has quotes too many is told
   // and used; what is no scalar is not.
   bool expect_scalar(const yaml::Node& value, ScalarType type, std::string_view key, size_t index) const;
-  void report_at(int line, std::string_view key, size_t index, std::string text) const;
+  void report_at(int line, std::string_view key, size_t index, std::string_view text) const;
 
   template <typename Format>
   auto parse(std::string_view key, const yaml::Node& value, const Format& format,

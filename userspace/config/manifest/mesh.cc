@@ -109,11 +109,11 @@ void read_config_map(const Fields& object, Meta&& meta, Resources& out) {
     for (const yaml::Problem& remark : document.remarks)
       context.report(remark.line, "data.mesh", remark.text);
     context.count(document.unlisted_remarks);
-    if (document.root && std::exchange(read, true)) {  // Istio would read the first one alone
-      context.report(document.root->line, "data.mesh", "a second document: expected one");
-      context.drop_object();
-    } else if (document.broken) {
+    if (document.root == nullptr) {
       context.report(document.broken->line, "data.mesh", document.broken->text);
+      context.drop_object();
+    } else if (std::exchange(read, true)) {  // Istio would read the first one alone
+      context.report(document.root->line, "data.mesh", "a second document: expected one");
       context.drop_object();
     } else if (!document.root->is_mapping()) {
       context.report(document.root->line, "data.mesh",
